@@ -1,0 +1,2 @@
+/** The way out: core's records become bytes for Kafka, small enough for its limits. */
+package io.gradflow.operators.encode;
