@@ -58,8 +58,7 @@ public record Layout(
         "mesh sizes whose product is the world size " + manifest.worldSize(),
         ranks);
     int count = manifest.layerCount();
-    expect(
-        manifest.layers().size() == count, who, count + " layers", manifest.layers().size());
+    expect(manifest.layers().size() == count, who, count + " layers", manifest.layers().size());
     expect(!manifest.reporting().isEmpty(), who, "at least one reporting entry", "none");
     for (Reporting reporting : manifest.reporting()) {
       expect(reporting.every() >= 1, who, "a cadence of 1 or more", reporting.every());
@@ -318,8 +317,7 @@ public record Layout(
       }
       if (columns.zeros() != null
           && (columns.zeros()[i] < 0 || columns.zeros()[i] > elements[layer])) {
-        return expected(
-            "0 to " + elements[layer] + " zeros in layer " + layer, columns.zeros()[i]);
+        return expected("0 to " + elements[layer] + " zeros in layer " + layer, columns.zeros()[i]);
       }
     }
     return columns.nonFinite() == null ? null : faultOf(columns.nonFinite());

@@ -6,7 +6,6 @@ package io.gradflow.core.shard;
 public record RankGroup(String runId, int group) {
   /** The group of the rank that sent a shard. */
   public static RankGroup of(Shard shard) {
-    return new RankGroup(
-        shard.id().runId(), Math.max(0, shard.rank()) / Layout.GROUP_SIZE);
+    return new RankGroup(shard.id().runId(), Math.max(0, shard.rank()) / Layout.GROUP_SIZE);
   }
 }
