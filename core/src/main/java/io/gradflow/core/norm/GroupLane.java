@@ -5,8 +5,7 @@ import io.gradflow.core.shard.Stage;
 import java.util.Arrays;
 
 /**
- * How far a lane is in one rank group. Ranks are counted within the group; stage s of rank r is at
- * {@code 64 s + r} of {@code misses}.
+ * How far a lane is in one rank group. Ranks are counted within the group.
  *
  * @param open steps not closed yet, ascending
  * @param closed the last steps closed, ascending
@@ -14,7 +13,7 @@ import java.util.Arrays;
  * @param settled whether a step has been closed that was not torn
  * @param awaitedLocal ranks that are waited for, as a bitmap
  * @param awaitedReduced likewise
- * @param misses closed steps in a row without the rank
+ * @param misses closed steps in a row without the rank: LOCAL of 64 ranks, then REDUCED
  * @param firstSent per rank: the step of the first shard seen, -1 if none
  * @param lastSent per rank: the highest step sent, -1 if none
  * @param lastShardAt ms
@@ -47,7 +46,7 @@ public record GroupLane(
 
   /** After a shard of a rank: it is awaited again. */
   GroupLane heard(Stage stage, int member, long step, long now) {
-    misses[stage.ordinal() * RANKS + member] = 0;
+    misses[slot(stage, member)] = 0;
     firstSent[member] = firstSent[member] < 0 ? step : Math.min(firstSent[member], step);
     lastSent[member] = Math.max(lastSent[member], step);
     long bit = 1L << member;
@@ -62,6 +61,10 @@ public record GroupLane(
         firstSent,
         lastSent,
         now);
+  }
+
+  private static int slot(Stage stage, int member) {
+    return stage == Stage.REDUCED ? RANKS + member : member;
   }
 
   /** With one more open step. */
@@ -90,8 +93,7 @@ public record GroupLane(
   private long miss(Stage stage, long missing, int patienceSteps) {
     long gone = 0;
     for (int member = 0; member < RANKS; member++) {
-      if ((missing & 1L << member) != 0
-          && ++misses[stage.ordinal() * RANKS + member] >= patienceSteps) {
+      if ((missing & 1L << member) != 0 && ++misses[slot(stage, member)] >= patienceSteps) {
         gone |= 1L << member;
       }
     }
