@@ -12,8 +12,9 @@ import java.util.List;
  * Joins the parts of a run's manifests and tells them, and the run's events, to all that need them.
  *
  * <p>Guaranteed: a manifest is passed on whole, once all its parts are in, and again whenever it is
- * published again; an event reaches all groups of all manifests known, after the first of them; no
- * input makes it throw. What does not fit together becomes a {@link Rejection}.
+ * published again; an event reaches those that look at the whole run at once, and the groups of all
+ * manifests known after the first of them; no input makes it throw. What does not fit together
+ * becomes a {@link Rejection}.
  */
 public final class ManifestJoiner {
   /** Events kept for a run that has no manifest yet; the oldest go first. */
@@ -37,10 +38,10 @@ public final class ManifestJoiner {
 
   /** Where results go. */
   public interface Output {
-    /** A whole manifest. */
-    void manifest(Manifest whole);
+    /** A whole manifest or an event, to those that look at the whole run. */
+    void notice(RunNotice notice);
 
-    /** To a rank group. */
+    /** A layout or an event, to a rank group. */
     void notice(GroupNotice notice);
 
     /** An unusable manifest. */
@@ -60,7 +61,7 @@ public final class ManifestJoiner {
       if (whole != null) {
         Layout layout = Layout.of(whole);
         groups = Math.max(groups, layout.groups());
-        out.manifest(whole);
+        out.notice(new RunNotice(whole, null));
         for (int group = 0; group < layout.groups(); group++) {
           out.notice(new GroupNotice(group, layout, null));
         }
@@ -135,6 +136,7 @@ public final class ManifestJoiner {
 
   /** Something happened to the run. */
   public void event(State state, RunEvent event, long now, Output out) {
+    out.notice(new RunNotice(null, event));
     RunBook book = state.book().get();
     int groups = book == null ? 0 : book.groups();
     List<RunEvent> pending = new ArrayList<>(book == null ? List.of() : book.pending());
