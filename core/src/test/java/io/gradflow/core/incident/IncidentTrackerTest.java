@@ -68,10 +68,10 @@ class IncidentTrackerTest {
     assertThat(last.rootLayer()).isEqualTo("block5.weight");
     assertThat(last.severity()).isEqualTo(Severity.CRITICAL);
     assertThat(last.message())
-        .isEqualTo(
+        .startsWith(
             "Rank 2 computed NaN in block5.weight at step 50; the loss was still finite, so the"
-                + " fault is in that layer's backward pass; with it: DEAD_LAYER, MISSING_SHARDS,"
-                + " EXPLODING_SPIKE.");
+                + " fault is in that layer's backward pass; with it: ")
+        .contains("DEAD_LAYER", "MISSING_SHARDS", "EXPLODING_SPIKE");
   }
 
   @Test
