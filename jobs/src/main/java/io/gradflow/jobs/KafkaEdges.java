@@ -1,7 +1,8 @@
 package io.gradflow.jobs;
 
-import io.gradflow.operators.decode.RawRecord;
-import io.gradflow.operators.encode.OutgoingRecord;
+import io.gradflow.operators.wire.RawRecord;
+import io.gradflow.core.Origin;
+import io.gradflow.operators.wire.OutgoingRecord;
 import io.gradflow.operators.types.RecordTypes;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -95,7 +96,7 @@ final class KafkaEdges {
     public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<RawRecord> out) {
       out.collect(
           new RawRecord(
-              record.topic(), record.partition(), record.offset(), record.timestamp(), record.key(), record.value()));
+              new Origin(record.topic(), record.partition(), record.offset(), record.timestamp()), record.key(), record.value()));
     }
 
     @Override

@@ -1,4 +1,4 @@
-package io.gradflow.operators.encode;
+package io.gradflow.operators.wire;
 
 import io.gradflow.operators.types.RecordTypes;
 import io.gradflow.schema.Codec;
