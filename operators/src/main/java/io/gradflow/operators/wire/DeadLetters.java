@@ -10,8 +10,9 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * How a job writes what it could not use: the original bytes, unchanged, with headers that say why and where they were. What
- * was decoded and refused later has no bytes any more: identity and coordinates alone.
+ * How a job writes what it could not use: the original bytes, unchanged, with headers that say why
+ * and where they were. What was decoded and refused later has no bytes any more: identity and
+ * coordinates alone.
  *
  * @param job name of the job
  * @param version of the job
@@ -20,14 +21,16 @@ public record DeadLetters(String job, String version) implements Serializable {
 
   /** The dead letter of bytes that could not be read. */
   public OutgoingRecord of(RawRecord record, Undecodable failure) {
-    Map<String, String> headers = headers(failure.reason().word(), failure.detail(), record.origin());
+    Map<String, String> headers =
+        headers(failure.reason().word(), failure.detail(), record.origin());
     byte[] value = record.value() == null ? new byte[0] : record.value();
     return new OutgoingRecord(Topic.DEAD_LETTERS.topicName(), record.key(), value, headers);
   }
 
   /** The dead letter of a record that was understood and could not be used. */
   public OutgoingRecord of(Rejection rejection) {
-    Map<String, String> headers = headers(rejection.reason(), rejection.detail(), rejection.origin());
+    Map<String, String> headers =
+        headers(rejection.reason(), rejection.detail(), rejection.origin());
     headers.put("run", rejection.id().runId());
     headers.put("attempt", Long.toString(rejection.id().attempt()));
     headers.put("stream", rejection.id().stream());

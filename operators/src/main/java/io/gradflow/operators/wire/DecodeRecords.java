@@ -14,9 +14,11 @@ import org.apache.flink.util.OutputTag;
 import org.apache.flink.util.function.SerializableSupplier;
 
 /**
- * Decodes the records of one topic. Never throws on input: what cannot be read goes to {@link #DEAD_LETTERS} byte for byte.
+ * Decodes the records of one topic. Never throws on input: what cannot be read goes to {@link
+ * #DEAD_LETTERS} byte for byte.
  *
- * <p>Keeps no state. A record without value in a compacted topic is a deletion and says nothing here.
+ * <p>Keeps no state. A record without value in a compacted topic is a deletion and says nothing
+ * here.
  *
  * @param <T> the topic's value
  */
@@ -38,7 +40,8 @@ public final class DecodeRecords<T> extends ProcessFunction<RawRecord, T> {
    * @param registryUrl where schemas of Confluent-framed records are; null if there is no registry
    * @param deadLetters how this job writes them
    */
-  public DecodeRecords(SerializableSupplier<Codec<T>> codec, String registryUrl, DeadLetters deadLetters) {
+  public DecodeRecords(
+      SerializableSupplier<Codec<T>> codec, String registryUrl, DeadLetters deadLetters) {
     this.codec = codec;
     this.registryUrl = registryUrl;
     this.deadLetters = deadLetters;
@@ -49,7 +52,10 @@ public final class DecodeRecords<T> extends ProcessFunction<RawRecord, T> {
     decoder =
         codec
             .get()
-            .decoder(registryUrl == null ? WriterSchemas.known() : WriterSchemas.withRegistry(URI.create(registryUrl)));
+            .decoder(
+                registryUrl == null
+                    ? WriterSchemas.known()
+                    : WriterSchemas.withRegistry(URI.create(registryUrl)));
     compacted = codec.get().topic().isCompacted();
     decoded = getRuntimeContext().getMetricGroup().counter("decoded");
     undecodable = getRuntimeContext().getMetricGroup().counter("undecodable");
