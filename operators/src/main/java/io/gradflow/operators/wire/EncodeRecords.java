@@ -1,4 +1,4 @@
-package io.gradflow.operators.encode;
+package io.gradflow.operators.wire;
 
 import io.gradflow.operators.types.RecordTypes;
 import io.gradflow.schema.Codec;
@@ -13,8 +13,8 @@ import org.apache.flink.util.function.SerializableSupplier;
 /**
  * Turns values into records of their topic, several when one would be too large.
  *
- * <p>A record that stays too large for its topic would fail the sink, and the job with it, for ever: it goes to {@link
- * #OVERSIZED} instead, addressed to the dead letters.
+ * <p>A record that stays too large for its topic would fail the sink, and the job with it, for
+ * ever: it goes to {@link #OVERSIZED} instead, addressed to the dead letters.
  *
  * @param <T> the topic's value
  */
@@ -43,11 +43,17 @@ public final class EncodeRecords<T> extends ProcessFunction<T, OutgoingRecord> {
         out.collect(new OutgoingRecord(topic, record.key(), record.value(), Map.of()));
       } else {
         String detail =
-            topic + ": expected a record of at most " + LARGEST_VALUE_BYTES + " bytes, got " + record.value().length;
-        Map<String, String> headers = Map.of("reason", "too-large", "detail", detail, "topic", topic);
+            topic
+                + ": expected a record of at most "
+                + LARGEST_VALUE_BYTES
+                + " bytes, got "
+                + record.value().length;
+        Map<String, String> headers =
+            Map.of("reason", "too-large", "detail", detail, "topic", topic);
         context.output(
             OVERSIZED,
-            new OutgoingRecord(Topic.DEAD_LETTERS.topicName(), record.key(), record.value(), headers));
+            new OutgoingRecord(
+                Topic.DEAD_LETTERS.topicName(), record.key(), record.value(), headers));
       }
     }
   }
