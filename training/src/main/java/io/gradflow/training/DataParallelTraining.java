@@ -67,9 +67,13 @@ public final class DataParallelTraining {
    * @param observer sees every step of every rank
    * @throws InterruptedException when the calling thread was interrupted; the training ends within
    *     a step, provided that the observer heeds interruption
-   * @throws IllegalStateException when the observer failed, with its exception as the cause
+   * @throws IllegalStateException when the observer failed, with its exception as the cause, or
+   *     interrupted a rank's thread
    */
   public TrainingResult run(StepObserver observer) throws InterruptedException {
+    if (stepsDone > 0) {
+      throw new IllegalStateException("training: expected to be run once, got a second run");
+    }
     Thread[] ranks = new Thread[policy.ranks()];
     for (int r = 0; r < ranks.length; r++) {
       int rank = r;
@@ -85,14 +89,21 @@ public final class DataParallelTraining {
       throw new IllegalStateException(
           "training: a rank failed at step " + (stepsDone - 1), failure.get());
     }
+    if (!lastStep) {
+      throw new IllegalStateException(
+          "training: expected %d steps, got %d: a rank's thread was interrupted"
+              .formatted(policy.steps(), stepsDone));
+    }
     return new TrainingResult(Arrays.copyOf(losses, stepsDone));
   }
 
   private void runRank(int rank, StepObserver observer, Thread[] ranks) {
     try {
-      train(rank, observer);
+      if (failure.get() == null) {
+        train(rank, observer);
+      }
     } catch (InterruptedException | BrokenBarrierException e) {
-      // Another rank failed and has said why, or the caller was interrupted.
+      // Another rank failed and has said why, or somebody wants all to end: run knows.
     } catch (RuntimeException | Error e) {
       failure.compareAndSet(null, e);
       for (Thread other : ranks) {

@@ -10,10 +10,16 @@ final class FaultEffect {
 
   private static final int NO_LAYER = -1;
 
+  /** A step's factor of vanishing weights: 0.09 octaves down. */
   private static final float SHRINK = 0.94f;
+
+  /** A step's factor of exploding weights: 0.08 octaves up, or three in 36 steps. */
   private static final float GROWTH = 1.06f;
 
-  /** High for a factor, as the hidden layers of this network learn slowly. */
+  /**
+   * Of the learning rate. The hidden layers of this network learn slowly: it takes so much to throw
+   * one off its place in one or two steps, at any time of the training.
+   */
   private static final float RATE_FACTOR = 2500;
 
   private static final int RATE_STEPS = 2;

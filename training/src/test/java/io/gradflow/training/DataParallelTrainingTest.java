@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-@Timeout(60)
+@Timeout(120)
 class DataParallelTrainingTest {
 
   @AfterEach
@@ -88,6 +88,24 @@ class DataParallelTrainingTest {
         .isInstanceOf(IllegalStateException.class)
         .hasMessage("training: a rank failed at step 4")
         .hasRootCauseMessage("no");
+  }
+
+  @Test
+  void interruptedRankEndsTheTrainingAsAFailure() {
+    var training = healthy(TrainingPolicy.ofSeed(1).withSteps(1_000_000));
+
+    assertThatThrownBy(
+            () ->
+                training.run(
+                    step -> {
+                      if (step.step() == 4 && step.rank() == 1) {
+                        Thread.currentThread().interrupt();
+                      }
+                    }))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("training: expected 1000000 steps, got 5: a rank's thread was interrupted");
+    assertThatThrownBy(() -> training.run(step -> {}))
+        .hasMessage("training: expected to be run once, got a second run");
   }
 
   @Test
