@@ -131,7 +131,12 @@ public final class RunDetector {
     ExplodingSpikeDetector.observe(
         reading, baseline, lane.explodingSpike(), policy.explodingSpike(), out);
     ExplodingTrendDetector.observe(
-        reading, baseline, lane.explodingTrend(), policy.explodingTrend(), out);
+        reading,
+        baseline,
+        lane.explodingSpike(),
+        lane.explodingTrend(),
+        policy.explodingTrend(),
+        out);
     VanishingTrendDetector.observe(
         reading, baseline, lane.vanishingTrend(), policy.vanishingTrend(), out);
     return VanishingDepthDetector.observe(

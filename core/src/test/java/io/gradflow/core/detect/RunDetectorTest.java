@@ -86,6 +86,15 @@ class RunDetectorTest {
     assertThat(run.findings()).extracting(Finding::onsetStep).containsExactly(100L, 100L);
   }
 
+  @Test
+  void aStepUpThatStaysIsASpikeAndNoTrend() {
+    for (long seed = 0; seed < 10; seed++) {
+      var run = new SimulatedRun(seed, 0.2).healthy(100).shift("block3.weight", 4).healthy(400);
+
+      assertThat(run.findings()).extracting(Finding::kind).containsOnly(EXPLODING_SPIKE);
+    }
+  }
+
   @ParameterizedTest
   @CsvSource({"0.015, 0.1, 165", "0.02, 0.2, 130", "0.03, 0.2, 95", "0.05, 0.3, 65"})
   void growthIsFoundAndItsOnsetEstimated(double slope, double noise, int within) {
