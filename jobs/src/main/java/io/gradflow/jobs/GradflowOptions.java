@@ -6,7 +6,10 @@ import org.apache.flink.connector.base.DeliveryGuarantee;
 
 /** Every option of the jobs, with its type, its default and what it does: the one home of each. */
 public final class GradflowOptions {
-  /** Options with this prefix go to every Kafka client as they are, e.g. {@code gradflow.kafka.properties.security.protocol}. */
+  /**
+   * Options with this prefix go to every Kafka client as they are, e.g. {@code
+   * gradflow.kafka.properties.security.protocol}.
+   */
   public static final String KAFKA_PROPERTIES_PREFIX = "gradflow.kafka.properties.";
 
   /** Where Kafka is. */
@@ -21,7 +24,8 @@ public final class GradflowOptions {
       ConfigOptions.key("gradflow.kafka.group.id.prefix")
           .stringType()
           .defaultValue("gradflow")
-          .withDescription("Consumer groups are <prefix>-norm and <prefix>-alert; offsets are committed at checkpoints.");
+          .withDescription(
+              "Consumer groups are <prefix>-norm and <prefix>-alert; offsets are committed at checkpoints.");
 
   /** Where a job without a checkpoint starts to read shards or steps. */
   public static final ConfigOption<Start> START =
@@ -46,7 +50,8 @@ public final class GradflowOptions {
       ConfigOptions.key("gradflow.alerts.transactional.id.prefix")
           .stringType()
           .defaultValue("gradflow-alerts")
-          .withDescription("Prefix of the alert sink's transactional ids, one per deployment: the ACL boundary too.");
+          .withDescription(
+              "Prefix of the alert sink's transactional ids, one per deployment: the ACL boundary too.");
 
   /** Where Confluent-framed records' schemas are. */
   public static final ConfigOption<String> REGISTRY_URL =

@@ -1,14 +1,16 @@
 package io.gradflow.jobs;
 
-import io.gradflow.operators.decode.RawRecord;
-import io.gradflow.operators.encode.OutgoingRecord;
+import io.gradflow.core.Origin;
 import io.gradflow.operators.types.RecordTypes;
+import io.gradflow.operators.wire.OutgoingRecord;
+import io.gradflow.operators.wire.RawRecord;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
+import org.apache.flink.connector.kafka.sink.KafkaSinkBuilder;
 import org.apache.flink.connector.kafka.sink.TransactionNamingStrategy;
 import org.apache.flink.connector.kafka.source.KafkaSource;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
@@ -16,7 +18,6 @@ import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDe
 import org.apache.flink.util.Collector;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.OffsetResetStrategy;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
 
@@ -34,21 +35,30 @@ final class KafkaEdges {
   }
 
   /** Records of the hot topics, from where {@link GradflowOptions#START} says. */
+  @SuppressWarnings("deprecation") // The connector's interface still takes the client's old type.
   KafkaSource<RawRecord> source(List<String> topics) {
     OffsetsInitializer start =
         switch (settings.get(GradflowOptions.START)) {
-          case EARLIEST -> OffsetsInitializer.committedOffsets(OffsetResetStrategy.EARLIEST);
-          case LATEST -> OffsetsInitializer.committedOffsets(OffsetResetStrategy.LATEST);
+          case EARLIEST ->
+              OffsetsInitializer.committedOffsets(
+                  org.apache.kafka.clients.consumer.OffsetResetStrategy.EARLIEST);
+          case LATEST ->
+              OffsetsInitializer.committedOffsets(
+                  org.apache.kafka.clients.consumer.OffsetResetStrategy.LATEST);
         };
     return source(topics, start, group);
   }
 
-  /** Records of compacted topics, always from their beginning: what they declare holds for all that follows. */
+  /**
+   * Records of compacted topics, always from their beginning: what they declare holds for all that
+   * follows.
+   */
   KafkaSource<RawRecord> declarations(List<String> topics) {
     return source(topics, OffsetsInitializer.earliest(), group + "-declarations");
   }
 
-  private KafkaSource<RawRecord> source(List<String> topics, OffsetsInitializer start, String groupId) {
+  private KafkaSource<RawRecord> source(
+      List<String> topics, OffsetsInitializer start, String groupId) {
     return KafkaSource.<RawRecord>builder()
         .setBootstrapServers(settings.get(GradflowOptions.BOOTSTRAP_SERVERS))
         .setTopics(topics)
@@ -62,7 +72,10 @@ final class KafkaEdges {
         .build();
   }
 
-  /** A sink that repeats records after a failure: for records whose key makes them idempotent to read. */
+  /**
+   * A sink that repeats records after a failure: for records whose key makes them idempotent to
+   * read.
+   */
   KafkaSink<OutgoingRecord> sink() {
     return sinkBuilder().setDeliveryGuarantee(DeliveryGuarantee.AT_LEAST_ONCE).build();
   }
@@ -80,7 +93,7 @@ final class KafkaEdges {
     return builder.build();
   }
 
-  private org.apache.flink.connector.kafka.sink.KafkaSinkBuilder<OutgoingRecord> sinkBuilder() {
+  private KafkaSinkBuilder<OutgoingRecord> sinkBuilder() {
     return KafkaSink.<OutgoingRecord>builder()
         .setBootstrapServers(settings.get(GradflowOptions.BOOTSTRAP_SERVERS))
         .setRecordSerializer(new OutgoingRecords())
@@ -95,7 +108,9 @@ final class KafkaEdges {
     public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<RawRecord> out) {
       out.collect(
           new RawRecord(
-              record.topic(), record.partition(), record.offset(), record.timestamp(), record.key(), record.value()));
+              new Origin(record.topic(), record.partition(), record.offset(), record.timestamp()),
+              record.key(),
+              record.value()));
     }
 
     @Override
@@ -105,11 +120,16 @@ final class KafkaEdges {
   }
 
   /** Writes a record as it is. */
-  private static final class OutgoingRecords implements KafkaRecordSerializationSchema<OutgoingRecord> {
+  private static final class OutgoingRecords
+      implements KafkaRecordSerializationSchema<OutgoingRecord> {
     @Override
-    public ProducerRecord<byte[], byte[]> serialize(OutgoingRecord record, KafkaSinkContext context, Long timestamp) {
+    public ProducerRecord<byte[], byte[]> serialize(
+        OutgoingRecord record, KafkaSinkContext context, Long timestamp) {
       var written = new ProducerRecord<>(record.topic(), record.key(), record.value());
-      record.headers().forEach((name, text) -> written.headers().add(name, text.getBytes(StandardCharsets.UTF_8)));
+      record
+          .headers()
+          .forEach(
+              (name, text) -> written.headers().add(name, text.getBytes(StandardCharsets.UTF_8)));
       return written;
     }
   }

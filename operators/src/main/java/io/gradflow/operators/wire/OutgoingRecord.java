@@ -1,4 +1,4 @@
-package io.gradflow.operators.encode;
+package io.gradflow.operators.wire;
 
 import java.util.Map;
 

@@ -1,2 +1,0 @@
-/** The way out: core's records become bytes for Kafka, small enough for its limits. */
-package io.gradflow.operators.encode;
