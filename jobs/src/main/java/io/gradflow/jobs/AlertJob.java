@@ -22,8 +22,8 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
- * Finds what is sick: {@code gradient-steps}, with {@code gradient-manifests} for the layers' names and {@code gradient-rules} for
- * the policy, become {@code gradient-alerts}.
+ * Finds what is sick: {@code gradient-steps}, with {@code gradient-manifests} for the layers' names
+ * and {@code gradient-rules} for the policy, become {@code gradient-alerts}.
  */
 public final class AlertJob {
   /** The job's name in Flink and in dead letters. */
@@ -39,7 +39,9 @@ public final class AlertJob {
    */
   public static void main(String[] arguments) throws Exception {
     StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
-    define(environment, JobSettings.resolve(arguments, System.getenv(), environment.getConfiguration()));
+    define(
+        environment,
+        JobSettings.resolve(arguments, System.getenv(), environment.getConfiguration()));
     environment.execute(NAME);
   }
 
@@ -74,7 +76,9 @@ public final class AlertJob {
                 .filter(notice -> notice.manifest() != null)
                 .uid("manifests-of-runs")
                 .name("manifests of runs")
-                .map(notice -> StepOrManifest.of(notice.manifest()), RecordTypes.of(StepOrManifest.class))
+                .map(
+                    notice -> StepOrManifest.of(notice.manifest()),
+                    RecordTypes.of(StepOrManifest.class))
                 .uid("manifests-to-judge-by")
                 .name("manifests to judge by"))
         .keyBy(StepOrManifest::run, Types.STRING)

@@ -20,9 +20,11 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.util.function.SerializableSupplier;
 
 /**
- * The edges of one job: topics in, decoded; values out, encoded; and one sink for all that was refused on the way.
+ * The edges of one job: topics in, decoded; values out, encoded; and one sink for all that was
+ * refused on the way.
  *
- * <p>Operators are named after their topic, and their uids follow from it, so that savepoints find them again.
+ * <p>Operators are named after their topic, and their uids follow from it, so that savepoints find
+ * them again.
  */
 final class Edges {
   private final StreamExecutionEnvironment environment;
@@ -38,7 +40,10 @@ final class Edges {
   Edges(StreamExecutionEnvironment environment, JobSettings settings, String group, String job) {
     this.environment = environment;
     this.kafka = new KafkaEdges(settings, group);
-    this.registryUrl = settings.has(GradflowOptions.REGISTRY_URL) ? settings.get(GradflowOptions.REGISTRY_URL) : null;
+    this.registryUrl =
+        settings.has(GradflowOptions.REGISTRY_URL)
+            ? settings.get(GradflowOptions.REGISTRY_URL)
+            : null;
     String version = Edges.class.getPackage().getImplementationVersion();
     this.deadLetters = new DeadLetters(job, version == null ? "unpackaged" : version);
   }
@@ -54,7 +59,10 @@ final class Edges {
   }
 
   private <T> DataStream<T> decoded(
-      KafkaSource<RawRecord> source, Topic topic, SerializableSupplier<Codec<T>> codec, Class<T> type) {
+      KafkaSource<RawRecord> source,
+      Topic topic,
+      SerializableSupplier<Codec<T>> codec,
+      Class<T> type) {
     SingleOutputStreamOperator<T> decoded =
         environment
             .fromSource(source, WatermarkStrategy.noWatermarks(), topic.topicName())
@@ -87,7 +95,8 @@ final class Edges {
     return encoded;
   }
 
-  private static void sink(DataStream<OutgoingRecord> records, Topic topic, KafkaSink<OutgoingRecord> sink) {
+  private static void sink(
+      DataStream<OutgoingRecord> records, Topic topic, KafkaSink<OutgoingRecord> sink) {
     records.sinkTo(sink).uid("write-" + topic.topicName()).name(topic.topicName());
   }
 

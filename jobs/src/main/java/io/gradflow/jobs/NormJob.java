@@ -27,14 +27,18 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
- * Puts shards together: {@code gradient-manifests, gradient-runs, gradient-shards} become {@code gradient-steps} and {@code
- * gradient-windows}; what cannot be used goes to {@code gradient-dead-letters}.
+ * Puts shards together: {@code gradient-manifests, gradient-runs, gradient-shards} become {@code
+ * gradient-steps} and {@code gradient-windows}; what cannot be used goes to {@code
+ * gradient-dead-letters}.
  */
 public final class NormJob {
   /** The job's name in Flink and in dead letters. */
   public static final String NAME = "NormJob";
 
-  /** Manifests are published once: they are kept longer than trainings last without a restart of the job. */
+  /**
+   * Manifests are published once: they are kept longer than trainings last without a restart of the
+   * job.
+   */
   private static final Duration MANIFEST_RETENTION = Duration.ofDays(30);
 
   private NormJob() {}
@@ -47,7 +51,9 @@ public final class NormJob {
    */
   public static void main(String[] arguments) throws Exception {
     StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
-    define(environment, JobSettings.resolve(arguments, System.getenv(), environment.getConfiguration()));
+    define(
+        environment,
+        JobSettings.resolve(arguments, System.getenv(), environment.getConfiguration()));
     environment.execute(NAME);
   }
 
@@ -73,8 +79,11 @@ public final class NormJob {
     edges.writeDeadLetters();
   }
 
-  /** Whole manifests and events, to the groups; to whole runs by {@link JoinManifests#RUN_NOTICES}. */
-  static SingleOutputStreamOperator<GroupNotice> join(DataStream<Manifest> manifests, DataStream<RunEvent> runs) {
+  /**
+   * Whole manifests and events, to the groups; to whole runs by {@link JoinManifests#RUN_NOTICES}.
+   */
+  static SingleOutputStreamOperator<GroupNotice> join(
+      DataStream<Manifest> manifests, DataStream<RunEvent> runs) {
     return manifests
         .keyBy(Manifest::runId, Types.STRING)
         .connect(runs.keyBy(RunEvent::runId, Types.STRING))
@@ -83,16 +92,20 @@ public final class NormJob {
         .name("join manifests");
   }
 
-  private static SingleOutputStreamOperator<StepDelta> combine(DataStream<Shard> shards, DataStream<GroupNotice> notices) {
+  private static SingleOutputStreamOperator<StepDelta> combine(
+      DataStream<Shard> shards, DataStream<GroupNotice> notices) {
     return shards
-        .keyBy(shard -> RankGroup.of(shard.id().runId(), shard.rank()), RecordTypes.of(RankGroup.class))
+        .keyBy(
+            RankGroup::of,
+            RecordTypes.of(RankGroup.class))
         .connect(notices.keyBy(GroupNotice::key, RecordTypes.of(RankGroup.class)))
         .process(new CombineShards(CombiningPolicy.DEFAULT), RecordTypes.of(StepDelta.class))
         .uid("combine")
         .name("combine");
   }
 
-  private static SingleOutputStreamOperator<Step> assemble(DataStream<StepDelta> deltas, DataStream<RunNotice> notices) {
+  private static SingleOutputStreamOperator<Step> assemble(
+      DataStream<StepDelta> deltas, DataStream<RunNotice> notices) {
     return deltas
         .keyBy(delta -> delta.id().runId(), Types.STRING)
         .connect(notices.keyBy(RunNotice::runId, Types.STRING))
@@ -101,7 +114,8 @@ public final class NormJob {
         .name("assemble");
   }
 
-  private static SingleOutputStreamOperator<LayerWindow> window(DataStream<Step> steps, DataStream<RunNotice> notices) {
+  private static SingleOutputStreamOperator<LayerWindow> window(
+      DataStream<Step> steps, DataStream<RunNotice> notices) {
     return steps
         .keyBy(step -> step.id().runId(), Types.STRING)
         .connect(notices.keyBy(RunNotice::runId, Types.STRING))
