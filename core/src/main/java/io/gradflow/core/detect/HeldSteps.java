@@ -42,8 +42,7 @@ public record HeldSteps(List<Held> steps) {
 
   /** Without those of a manifest. */
   public HeldSteps without(long manifestId) {
-    return new HeldSteps(
-        steps.stream().filter(h -> h.step().manifestId() != manifestId).toList());
+    return new HeldSteps(steps.stream().filter(h -> h.step().manifestId() != manifestId).toList());
   }
 
   /** Those that came at that time or before it. */

@@ -14,9 +14,9 @@ import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepParts;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.operators.types.RecordTypes;
+import io.gradflow.schema.Codecs;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,16 +35,16 @@ import org.apache.flink.util.Collector;
 import org.apache.flink.util.OutputTag;
 
 /**
- * Judges the steps of a run: joins their parts, lets them wait for their manifest, and hands them to
- * {@link RunDetector} under the rules in force. Keyed by run; rules are broadcast.
+ * Judges the steps of a run: joins their parts, lets them wait for their manifest, and hands them
+ * to {@link RunDetector} under the rules in force. Keyed by run; rules are broadcast.
  *
  * <p>Guarantees: one {@link StepFindings} for each step that is news, in the order the steps came;
- * what cannot be judged leaves by {@link #REJECTED} with its reason: {@code no-manifest, bad-columns,
- * step-parts, too-many-manifests, void-rule}. A run of which nothing is heard for {@code retention}
- * leaves nothing behind.
+ * what cannot be judged leaves by {@link #REJECTED} with its reason: {@code no-manifest,
+ * bad-columns, step-parts, too-many-manifests, void-rule}. A run of which nothing is heard for
+ * {@code retention} leaves nothing behind.
  *
- * <p>Assumes whole manifests. Does not order rules against steps: a step is judged by the rules that
- * came before it, and says their version.
+ * <p>Assumes whole manifests. Does not order rules against steps: a step is judged by the rules
+ * that came before it, and says their version.
  */
 public final class DetectFindings
     extends KeyedBroadcastProcessFunction<String, StepOrManifest, Rule, StepFindings> {
@@ -71,7 +71,6 @@ public final class DetectFindings
   private transient Silence silence;
   private transient Map<Long, LayerTable> tables;
   private transient Map<String, DetectionPolicy> policies;
-  private transient long startedMs;
   private transient Counter judged;
   private transient Counter repeated;
   private transient Counter rejected;
@@ -96,16 +95,16 @@ public final class DetectFindings
   @Override
   public void open(OpenContext context) {
     var runtime = getRuntimeContext();
-    trends = runtime.getState(new ValueStateDescriptor<>("trends", RecordTypes.of(RunTrends.class)));
+    trends =
+        runtime.getState(new ValueStateDescriptor<>("trends", RecordTypes.of(RunTrends.class)));
     held = runtime.getState(new ValueStateDescriptor<>("held", RecordTypes.of(HeldSteps.class)));
     parts = runtime.getState(new ValueStateDescriptor<>("parts", RecordTypes.of(StepParts.class)));
     manifests =
         runtime.getMapState(
             new MapStateDescriptor<>("manifests", Types.LONG, RecordTypes.of(Manifest.class)));
     silence = new Silence(runtime, retention);
-    tables = newest(MOST_CACHED);
-    policies = new HashMap<>();
-    startedMs = Long.MIN_VALUE;
+    tables = cache();
+    policies = cache();
     MetricGroup metrics = runtime.getMetricGroup();
     judged = metrics.counter("stepsJudged");
     repeated = metrics.counter("stepsRepeated");
@@ -115,8 +114,7 @@ public final class DetectFindings
 
   @Override
   public void processElement(
-      StepOrManifest input, ReadOnlyContext context, Collector<StepFindings> out)
-      throws Exception {
+      StepOrManifest input, ReadOnlyContext context, Collector<StepFindings> out) throws Exception {
     silence.end(context.timerService());
     if (input.manifest() != null) {
       accept(input.manifest(), context, out);
@@ -130,10 +128,13 @@ public final class DetectFindings
       parts.update(addition.state());
     }
     for (Step part : addition.forgotten()) {
-      reject(context, "step-parts", part, "expected all parts of the step, got only some of them");
+      String detail =
+          "%s: expected %d parts, got only some of them before others had to be kept"
+              .formatted(part.id(), part.parts());
+      reject(context, "step-parts", part.id(), detail);
     }
     if (!addition.whole().isEmpty()) {
-      accept(Step.join(addition.whole()), context, out);
+      accept(Codecs.STEPS.join(addition.whole()), context, out);
     }
   }
 
@@ -144,10 +145,9 @@ public final class DetectFindings
     try {
       DetectionPolicy.DEFAULT.with(rule);
     } catch (IllegalArgumentException e) {
-      rejected.inc();
       var about = new StepId(rule.scope(), 0, StepId.MAIN_STREAM, -1);
       String detail = "rule of policy version " + rule.policyVersion() + ": " + e.getMessage();
-      context.output(REJECTED, new Rejection("void-rule", detail, about, -1, null));
+      context.output(REJECTED, rejection("void-rule", about, detail));
       return;
     }
     String key = rule.scope() + "|" + rule.kind();
@@ -177,8 +177,7 @@ public final class DetectFindings
     if (!manifests.contains(id) && count(manifests.keys()) >= MOST_MANIFESTS) {
       var about = new StepId(manifest.runId(), manifest.attempt(), manifest.stream(), -1);
       String detail = about + ": expected at most " + MOST_MANIFESTS + " manifests, got one more";
-      rejected.inc();
-      context.output(REJECTED, new Rejection("too-many-manifests", detail, about, -1, null));
+      reject(context, "too-many-manifests", about, detail);
       return;
     }
     manifests.put(id, manifest);
@@ -203,9 +202,36 @@ public final class DetectFindings
       rejectUnmanifested(context, step);
       return;
     }
-    long now = now(context);
+    long now = silence.now(context.timerService());
     keep(waiting.and(step, now));
     context.timerService().registerProcessingTimeTimer(now + manifestPatience.toMillis());
+  }
+
+  /** Time in which the job did not run is no waiting: the manifest may have come meanwhile. */
+  private void rejectOverdue(OnTimerContext context) throws Exception {
+    HeldSteps waiting = held.value();
+    if (waiting == null) {
+      return;
+    }
+    long now = silence.now(context.timerService());
+    long due = silence.startedMs() + manifestPatience.toMillis();
+    if (now < due) {
+      context.timerService().registerProcessingTimeTimer(due);
+      return;
+    }
+    long before = now - manifestPatience.toMillis();
+    for (Step step : waiting.until(before)) {
+      rejectUnmanifested(context, step);
+    }
+    keep(waiting.after(before));
+  }
+
+  private void keep(HeldSteps waiting) throws Exception {
+    if (waiting.steps().isEmpty()) {
+      held.clear();
+    } else {
+      held.update(waiting);
+    }
   }
 
   private void judge(
@@ -217,7 +243,7 @@ public final class DetectFindings
     try {
       judgement = RunDetector.judge(policy, table, trends.value(), step);
     } catch (IllegalArgumentException e) {
-      reject(context, "bad-columns", step, e.getMessage());
+      reject(context, "bad-columns", step.id(), e.getMessage());
       return;
     }
     trends.update(judgement.state());
@@ -242,5 +268,39 @@ public final class DetectFindings
       policies.put(runId, policy);
     }
     return policy;
+  }
+
+  private void rejectUnmanifested(ReadOnlyContext context, Step step) {
+    String detail =
+        "%s: expected manifest %016x within %d s, got none; publish it before the steps"
+            .formatted(step.id(), step.manifestId(), manifestPatience.toSeconds());
+    reject(context, "no-manifest", step.id(), detail);
+  }
+
+  private void reject(ReadOnlyContext context, String reason, StepId id, String detail) {
+    context.output(REJECTED, rejection(reason, id, detail));
+  }
+
+  private Rejection rejection(String reason, StepId id, String detail) {
+    rejected.inc();
+    return new Rejection(reason, detail, id, -1, null);
+  }
+
+  private static int count(Iterable<?> items) {
+    int count = 0;
+    for (Object ignored : items) {
+      count++;
+    }
+    return count;
+  }
+
+  /** A cache that forgets what was used longest ago. */
+  private static <K, V> Map<K, V> cache() {
+    return new LinkedHashMap<>(16, 0.75f, true) {
+      @Override
+      protected boolean removeEldestEntry(Map.Entry<K, V> eldest) {
+        return size() > MOST_CACHED;
+      }
+    };
   }
 }

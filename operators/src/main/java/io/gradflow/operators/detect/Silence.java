@@ -35,7 +35,7 @@ final class Silence {
   /** Something was heard of the current key. */
   void end(TimerService timers) throws IOException {
     Heard heard = state.value();
-    long now = started(timers);
+    long now = now(timers);
     if (heard == null) {
       wake(timers, now, now + patienceMs);
     } else {
@@ -46,7 +46,7 @@ final class Silence {
   /** Whether the current key's silence has lasted; called by every timer of the key. */
   boolean hasLasted(TimerService timers) throws IOException {
     Heard heard = state.value();
-    long now = started(timers);
+    long now = now(timers);
     if (heard == null || now < heard.wakeMs()) {
       return false;
     }
@@ -64,12 +64,17 @@ final class Silence {
   }
 
   /** Processing time; this instance began at the first one it saw. */
-  private long started(TimerService timers) {
+  long now(TimerService timers) {
     long now = timers.currentProcessingTime();
     if (startedMs == Long.MIN_VALUE) {
       startedMs = now;
     }
     return now;
+  }
+
+  /** When this instance began, known after {@link #now}. */
+  long startedMs() {
+    return startedMs;
   }
 
   private void wake(TimerService timers, long lastMs, long at) throws IOException {

@@ -34,8 +34,7 @@ public final class TrackIncidents extends KeyedProcessFunction<String, StepFindi
     tracker = new IncidentTracker(policy);
     incidents =
         getRuntimeContext()
-            .getState(
-                new ValueStateDescriptor<>("incidents", RecordTypes.of(RunIncidents.class)));
+            .getState(new ValueStateDescriptor<>("incidents", RecordTypes.of(RunIncidents.class)));
     silence = new Silence(getRuntimeContext(), policy.orphanAfter());
   }
 
