@@ -1,0 +1,87 @@
+package io.gradflow.core.incident;
+
+import io.gradflow.core.detect.FindingKind;
+import java.util.List;
+
+/**
+ * What is published of an incident at one transition.
+ *
+ * @param alertId hash of (incidentId, transition): the same on replay
+ * @param incidentId hash of (run, attempt, stream, kind, root layer, root rank, opening step),
+ *     frozen at opening
+ * @param transition 0 at opening, counting up
+ * @param openedStep the step whose evidence opened it
+ * @param lastStep the last step whose evidence belongs to it
+ * @param onsetStep estimated first sick step, at most openedStep
+ * @param resolvedStep null unless resolved
+ * @param rootLayer the layer named as cause; null when none is
+ * @param rootRank the rank named as cause; null when none is
+ * @param host, device of the root rank; null when unknown
+ * @param suspects ranked, the most suspect first
+ * @param chain what followed from the cause, in the order of onset
+ * @param message one plain sentence
+ * @param advice null when there is none
+ * @param blindSpots what this run does not publish and the verdict therefore lacks
+ * @param confidence of 0 to 1; null when the detector has none
+ * @param policyVersion of the rules that decided
+ * @param timed true if wall time decided this transition, so that a replay may differ
+ * @param detectedAt wall time, ms since the epoch
+ */
+public record Alert(
+    String alertId,
+    String incidentId,
+    int transition,
+    String runId,
+    long attempt,
+    String stream,
+    State state,
+    FindingKind kind,
+    Severity severity,
+    long openedStep,
+    long lastStep,
+    long onsetStep,
+    Long resolvedStep,
+    String rootLayer,
+    Integer rootRank,
+    String host,
+    String device,
+    List<Suspect> suspects,
+    List<Link> chain,
+    Evidence evidence,
+    String message,
+    String advice,
+    List<String> blindSpots,
+    Double confidence,
+    long policyVersion,
+    boolean timed,
+    long detectedAt) {
+
+  /** Where an incident stands. */
+  public enum State {
+    OPENED,
+    UPDATED,
+    RESOLVED,
+    /** Nothing more was heard of the run. */
+    EXPIRED
+  }
+
+  /**
+   * Somebody to look at.
+   *
+   * @param layer null when a rank alone is suspect
+   * @param rank null when a layer alone is suspect
+   * @param score the larger the more suspect; comparable within one incident only
+   */
+  public record Suspect(String layer, Integer rank, double score) {}
+
+  /** One finding of the chain. */
+  public record Link(long step, FindingKind kind, String layer, Integer rank, double observed) {}
+
+  /**
+   * Why the detector spoke.
+   *
+   * @param tailSteps, tail the last steps and values of the observed series, oldest first; aligned
+   */
+  public record Evidence(
+      double observed, double threshold, String unit, long[] tailSteps, double[] tail) {}
+}

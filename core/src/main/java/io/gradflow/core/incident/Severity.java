@@ -1,0 +1,8 @@
+package io.gradflow.core.incident;
+
+/** Who should care: nobody at once, somebody today, the on-call engineer now. */
+public enum Severity {
+  INFO,
+  WARNING,
+  CRITICAL
+}

@@ -1,0 +1,2 @@
+/** Findings folded into one cause, and what is published of it. */
+package io.gradflow.core.incident;

@@ -1,0 +1,37 @@
+package io.gradflow.core.shard;
+
+/**
+ * Statistics of one rank's slices of the layers of one record: one array per statistic, aligned
+ * with the layer indices. An absent column is null, never zeros. All statistics are of the finite
+ * elements; the others are counted in {@code nonFinite}.
+ *
+ * @param firstLayer index of the first layer when {@code layers} is null
+ * @param layers the layer indices, ascending; null when they run from {@code firstLayer} without a
+ *     gap
+ * @param elements of each slice; null: what the placement implies
+ * @param norm L2 norm of each slice. A float that overflows is published as {@link Float#MAX_VALUE}
+ * @param maxAbs largest magnitude
+ * @param sumAbs L1 norm; may be null
+ * @param zeros count of exact zeros; may be null
+ * @param nonFinite null when every element is finite
+ */
+public record LayerColumns(
+    int firstLayer,
+    int[] layers,
+    long[] elements,
+    float[] norm,
+    float[] maxAbs,
+    float[] sumAbs,
+    long[] zeros,
+    NonFinite nonFinite) {
+
+  /** Number of layers these columns speak of. */
+  public int size() {
+    return norm.length;
+  }
+
+  /** The manifest's index of the layer in position {@code i}. */
+  public int layer(int i) {
+    return layers == null ? firstLayer + i : layers[i];
+  }
+}

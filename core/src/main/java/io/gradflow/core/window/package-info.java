@@ -1,0 +1,2 @@
+/** Spans of steps, layer by layer. */
+package io.gradflow.core.window;

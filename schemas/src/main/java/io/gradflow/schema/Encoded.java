@@ -1,0 +1,4 @@
+package io.gradflow.schema;
+
+/** A record as Kafka takes it. */
+public record Encoded(byte[] key, byte[] value) {}

@@ -1,0 +1,396 @@
+package io.gradflow.schema;
+
+import io.gradflow.core.Origin;
+import io.gradflow.core.StepId;
+import io.gradflow.core.norm.ClosedBy;
+import io.gradflow.core.norm.NormColumns;
+import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.Step;
+import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.shard.NonFinite;
+import io.gradflow.core.shard.RunEvent;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.stream.IntStream;
+
+/** {@link Step} on the wire. */
+final class StepMapping implements Codec.Mapping<Step> {
+
+  @Override
+  public String key(Step step) {
+    return Topic.key(step.id().runId());
+  }
+
+  @Override
+  public Row toRow(Step step, RowType type) {
+    StepId id = step.id();
+    NormColumns norms = step.norms();
+    StepScalars scalars = step.scalars();
+    Row row =
+        type.row()
+            .set("runId", id.runId())
+            .set("attempt", id.attempt())
+            .set("stream", id.stream())
+            .set("step", id.step())
+            .set("manifestId", step.manifestId())
+            .set("part", step.part())
+            .set("parts", step.parts())
+            .set("firstLayer", step.firstLayer())
+            .set("revision", step.revision())
+            .set("closedBy", step.closedBy().name())
+            .set("late", step.late())
+            .set("completeness", step.completeness())
+            .set("worldSize", step.worldSize())
+            .set("missingRanks", RankBitmap.of(step.missingRanks()))
+            .set("conflicts", step.conflicts())
+            .set("incompleteLayers", step.incompleteLayers())
+            .set("incompleteCompleteness", step.incompleteCompleteness())
+            .set("globalNorm", Double.isNaN(step.globalNorm()) ? null : step.globalNorm())
+            .set("l1", norms.l1())
+            .set("l2", norms.l2())
+            .set("linf", norms.linf())
+            .set("rms", norms.rms())
+            .set("finiteL2", norms.finiteL2())
+            .set("zeros", norms.zeros())
+            .set("firstNonFiniteRank", norms.firstNonFiniteRank())
+            .set("loss", scalars.loss())
+            .set("validationLoss", scalars.validationLoss())
+            .set("learningRates", scalars.learningRates())
+            .set("lossScale", scalars.lossScale())
+            .set("stepSkipped", scalars.stepSkipped())
+            .set("reportedGlobalNorm", scalars.reportedGlobalNorm())
+            .set("weight", scalars.weight());
+    Checks.setNonFinite(row, norms.nonFinite());
+    ShardMapping.setClip(row, scalars.clip());
+    if (step.evidence() != null) {
+      row.set("evidence", toRow(step.evidence(), row.nested("evidence")));
+    }
+    return row.set(
+        "events",
+        step.events().stream()
+            .map(event -> RunEventMapping.set(row.nested("events"), event))
+            .toList());
+  }
+
+  private static Row toRow(RankEvidence evidence, Row row) {
+    return row.set("ranks", evidence.ranks())
+        .set("localNorm", evidence.localNorm())
+        .set("arrivalLagMs", evidence.arrivalLagMs())
+        .set("dropped", evidence.dropped())
+        .set("outliersPerLayer", evidence.outliersPerLayer())
+        .set("outlierRanks", evidence.outlierRanks())
+        .set("outlierLog2Rms", evidence.outlierLog2Rms())
+        .set("histogramOffsets", evidence.histogramOffsets())
+        .set("histogramBins", evidence.histogramBins())
+        .set("histogramCounts", evidence.histogramCounts())
+        .set("localSquares", evidence.localSquares())
+        .set("localRanks", evidence.localRanks())
+        .set("replicaSpread", evidence.replicaSpread());
+  }
+
+  @Override
+  public Step fromRow(Row row, Origin origin) {
+    StepId id = Checks.stepId(row);
+    int parts = Checks.parts(row);
+    int worldSize = Checks.within(row, "worldSize", 1, Checks.MAX_RANKS);
+    NormColumns norms = norms(row);
+    int[] incompleteLayers = row.ints("incompleteLayers");
+    if (incompleteLayers != null) {
+      Checks.ascending("incompleteLayers", incompleteLayers);
+      requirePresent("incompleteCompleteness", row.doubles("incompleteCompleteness"));
+      Checks.aligned(
+          "incompleteCompleteness", row.doubles("incompleteCompleteness"), incompleteLayers.length);
+    }
+    List<RunEvent> events = new ArrayList<>();
+    for (Row event : row.records("events")) {
+      events.add(RunEventMapping.event(event, id.runId()));
+    }
+    Double globalNorm = row.optionalReal("globalNorm");
+    return new Step(
+        id,
+        row.number("manifestId"),
+        row.integer("part"),
+        parts,
+        Checks.firstLayer(row, norms.size()),
+        row.number("revision"),
+        row.constant("closedBy", ClosedBy.class),
+        row.flag("late"),
+        row.real("completeness"),
+        worldSize,
+        RankBitmap.ranks(row.bytes("missingRanks"), worldSize),
+        row.integer("conflicts"),
+        incompleteLayers,
+        row.doubles("incompleteCompleteness"),
+        globalNorm == null ? Double.NaN : globalNorm,
+        norms,
+        evidence(row.record("evidence"), norms.size()),
+        new StepScalars(
+            row.optionalReal("loss"),
+            row.optionalReal("validationLoss"),
+            row.doubles("learningRates"),
+            row.optionalReal("lossScale"),
+            row.flag("stepSkipped"),
+            ShardMapping.clip(row),
+            row.optionalReal("reportedGlobalNorm"),
+            row.real("weight")),
+        events);
+  }
+
+  private static NormColumns norms(Row row) {
+    int size = row.doubles("l2").length;
+    Checks.aligned("l1", row.doubles("l1"), size);
+    Checks.aligned("linf", row.doubles("linf"), size);
+    Checks.aligned("rms", row.doubles("rms"), size);
+    Checks.aligned("finiteL2", row.doubles("finiteL2"), size);
+    Checks.aligned("zeros", row.longs("zeros"), size);
+    Checks.notNegative("zeros", row.longs("zeros"), -1);
+    NonFinite nonFinite = Checks.nonFinite(row);
+    int[] firstNonFiniteRank = row.ints("firstNonFiniteRank");
+    if (firstNonFiniteRank != null) {
+      requirePresent("nonFiniteLayers", nonFinite);
+      Checks.aligned("firstNonFiniteRank", firstNonFiniteRank, nonFinite.layers().length);
+    }
+    return new NormColumns(
+        row.doubles("l1"),
+        row.doubles("l2"),
+        row.doubles("linf"),
+        row.doubles("rms"),
+        row.doubles("finiteL2"),
+        row.longs("zeros"),
+        nonFinite,
+        firstNonFiniteRank);
+  }
+
+  private static RankEvidence evidence(Row row, int layers) {
+    if (row == null) {
+      return null;
+    }
+    int ranks = row.ints("ranks").length;
+    Checks.aligned("localNorm", row.doubles("localNorm"), ranks);
+    Checks.aligned("arrivalLagMs", row.longs("arrivalLagMs"), ranks);
+    Checks.aligned("dropped", row.longs("dropped"), ranks);
+    int outliers = Checks.within(row, "outliersPerLayer", 0, Checks.MAX_RANKS);
+    long cells = (long) layers * outliers;
+    if (cells > Integer.MAX_VALUE) {
+      throw Malformed.columns("expected outlierRanks to fit an array, got " + cells + " values");
+    }
+    Checks.aligned("outlierRanks", row.ints("outlierRanks"), (int) cells);
+    Checks.aligned("outlierLog2Rms", row.floats("outlierLog2Rms"), (int) cells);
+    requireRows(
+        row.ints("histogramOffsets"),
+        row.ints("histogramBins"),
+        row.ints("histogramCounts"),
+        layers);
+    Checks.aligned("localSquares", row.doubles("localSquares"), layers);
+    Checks.aligned("localRanks", row.ints("localRanks"), layers);
+    Checks.aligned("replicaSpread", row.floats("replicaSpread"), layers);
+    return new RankEvidence(
+        row.ints("ranks"),
+        row.doubles("localNorm"),
+        row.longs("arrivalLagMs"),
+        row.longs("dropped"),
+        outliers,
+        row.ints("outlierRanks"),
+        row.floats("outlierLog2Rms"),
+        row.ints("histogramOffsets"),
+        row.ints("histogramBins"),
+        row.ints("histogramCounts"),
+        row.doubles("localSquares"),
+        row.ints("localRanks"),
+        row.floats("replicaSpread"));
+  }
+
+  private static void requireRows(int[] offsets, int[] bins, int[] counts, int layers) {
+    if (offsets == null) {
+      return;
+    }
+    requirePresent("histogramBins", bins);
+    requirePresent("histogramCounts", counts);
+    Checks.aligned("histogramOffsets", offsets, layers + 1);
+    Checks.aligned("histogramCounts", counts, bins.length);
+    int previous = 0;
+    for (int offset : offsets) {
+      if (offset < previous || offset > bins.length) {
+        throw Malformed.columns(
+            "expected histogramOffsets not to fall and to stay within "
+                + bins.length
+                + " bins, got "
+                + offset
+                + " after "
+                + previous);
+      }
+      previous = offset;
+    }
+  }
+
+  private static void requirePresent(String field, Object column) {
+    if (column == null) {
+      throw Malformed.columns("expected " + field + " beside its partners, got none");
+    }
+  }
+
+  @Override
+  public int layers(Step step) {
+    return step.parts() > 1 ? 1 : step.norms().size();
+  }
+
+  @Override
+  public List<Step> split(Step step, int parts) {
+    List<Step> split = new ArrayList<>(parts);
+    int size = step.norms().size();
+    for (int part = 0; part < parts; part++) {
+      int from = Columns.start(size, parts, part);
+      int to = Columns.start(size, parts, part + 1);
+      int firstLayer = step.firstLayer() + from;
+      int endLayer = step.firstLayer() + to;
+      int[] incomplete = step.incompleteLayers();
+      int incompleteFrom = incomplete == null ? 0 : Checks.lowerBound(incomplete, firstLayer);
+      int incompleteTo = incomplete == null ? 0 : Checks.lowerBound(incomplete, endLayer);
+      boolean none = incompleteFrom == incompleteTo;
+      split.add(
+          new Step(
+              step.id(),
+              step.manifestId(),
+              part,
+              parts,
+              firstLayer,
+              step.revision(),
+              step.closedBy(),
+              step.late(),
+              step.completeness(),
+              step.worldSize(),
+              step.missingRanks(),
+              step.conflicts(),
+              none ? null : Columns.slice(incomplete, incompleteFrom, incompleteTo),
+              none
+                  ? null
+                  : Columns.slice(step.incompleteCompleteness(), incompleteFrom, incompleteTo),
+              step.globalNorm(),
+              slice(step.norms(), from, to, firstLayer, endLayer),
+              step.evidence() == null ? null : slice(step.evidence(), from, to, part == 0),
+              step.scalars(),
+              part == 0 ? step.events() : List.of()));
+    }
+    return split;
+  }
+
+  private static NormColumns slice(NormColumns norms, int from, int to, int first, int end) {
+    int[] bad = norms.nonFinite() == null ? new int[0] : norms.nonFinite().layers();
+    int badFrom = Checks.lowerBound(bad, first);
+    int badTo = Checks.lowerBound(bad, end);
+    return new NormColumns(
+        Columns.slice(norms.l1(), from, to),
+        Columns.slice(norms.l2(), from, to),
+        Columns.slice(norms.linf(), from, to),
+        Columns.slice(norms.rms(), from, to),
+        Columns.slice(norms.finiteL2(), from, to),
+        Columns.slice(norms.zeros(), from, to),
+        Checks.slice(norms.nonFinite(), first, end),
+        badFrom == badTo ? null : Columns.slice(norms.firstNonFiniteRank(), badFrom, badTo));
+  }
+
+  /** Columns of ranks are as long as the run is wide: they go with one part only. */
+  private static RankEvidence slice(RankEvidence all, int from, int to, boolean withRanks) {
+    int k = all.outliersPerLayer();
+    int[] offsets = Columns.slice(all.histogramOffsets(), from, to + 1);
+    int binsFrom = offsets == null ? 0 : offsets[0];
+    int binsTo = offsets == null ? 0 : offsets[offsets.length - 1];
+    if (offsets != null) {
+      for (int i = 0; i < offsets.length; i++) {
+        offsets[i] -= binsFrom;
+      }
+    }
+    return new RankEvidence(
+        withRanks ? all.ranks() : new int[0],
+        withRanks ? all.localNorm() : new double[0],
+        withRanks ? all.arrivalLagMs() : new long[0],
+        withRanks ? all.dropped() : new long[0],
+        k,
+        Columns.slice(all.outlierRanks(), from * k, to * k),
+        Columns.slice(all.outlierLog2Rms(), from * k, to * k),
+        offsets,
+        Columns.slice(all.histogramBins(), binsFrom, binsTo),
+        Columns.slice(all.histogramCounts(), binsFrom, binsTo),
+        Columns.slice(all.localSquares(), from, to),
+        Columns.slice(all.localRanks(), from, to),
+        Columns.slice(all.replicaSpread(), from, to));
+  }
+
+  @Override
+  public Step join(List<Step> parts) {
+    Step first = parts.get(0);
+    return new Step(
+        first.id(),
+        first.manifestId(),
+        0,
+        1,
+        first.firstLayer(),
+        first.revision(),
+        first.closedBy(),
+        first.late(),
+        first.completeness(),
+        first.worldSize(),
+        first.missingRanks(),
+        first.conflicts(),
+        Columns.join(parts, Step::incompleteLayers),
+        Columns.join(parts, Step::incompleteCompleteness),
+        first.globalNorm(),
+        joinNorms(parts.stream().map(Step::norms).toList()),
+        first.evidence() == null ? null : joinEvidence(parts.stream().map(Step::evidence).toList()),
+        first.scalars(),
+        first.events());
+  }
+
+  private static NormColumns joinNorms(List<NormColumns> parts) {
+    List<NonFinite> bad =
+        parts.stream().map(NormColumns::nonFinite).filter(Objects::nonNull).toList();
+    return new NormColumns(
+        Columns.join(parts, NormColumns::l1),
+        Columns.join(parts, NormColumns::l2),
+        Columns.join(parts, NormColumns::linf),
+        Columns.join(parts, NormColumns::rms),
+        Columns.join(parts, NormColumns::finiteL2),
+        Columns.join(parts, NormColumns::zeros),
+        bad.isEmpty()
+            ? null
+            : new NonFinite(
+                Columns.join(bad, NonFinite::layers),
+                Columns.join(bad, NonFinite::nans),
+                Columns.join(bad, NonFinite::posInfs),
+                Columns.join(bad, NonFinite::negInfs)),
+        Columns.join(parts, NormColumns::firstNonFiniteRank));
+  }
+
+  private static RankEvidence joinEvidence(List<RankEvidence> parts) {
+    RankEvidence first = parts.get(0);
+    return new RankEvidence(
+        first.ranks(),
+        first.localNorm(),
+        first.arrivalLagMs(),
+        first.dropped(),
+        first.outliersPerLayer(),
+        Columns.join(parts, RankEvidence::outlierRanks),
+        Columns.join(parts, RankEvidence::outlierLog2Rms),
+        first.histogramOffsets() == null ? null : joinOffsets(parts),
+        Columns.join(parts, RankEvidence::histogramBins),
+        Columns.join(parts, RankEvidence::histogramCounts),
+        Columns.join(parts, RankEvidence::localSquares),
+        Columns.join(parts, RankEvidence::localRanks),
+        Columns.join(parts, RankEvidence::replicaSpread));
+  }
+
+  private static int[] joinOffsets(List<RankEvidence> parts) {
+    IntStream.Builder offsets = IntStream.builder();
+    int base = 0;
+    offsets.add(0);
+    for (RankEvidence part : parts) {
+      int[] own = part.histogramOffsets();
+      for (int i = 1; i < own.length; i++) {
+        offsets.add(base + own[i]);
+      }
+      base += own[own.length - 1];
+    }
+    return offsets.build().toArray();
+  }
+}
