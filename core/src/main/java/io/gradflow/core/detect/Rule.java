@@ -23,7 +23,7 @@ public record Rule(
     ENABLED,
     /** Evaluated and counted, not published. */
     SHADOW,
-    /** Not evaluated. */
+    /** Not reported. Its baselines are kept, so that it can be enabled at any time. */
     OFF
   }
 }

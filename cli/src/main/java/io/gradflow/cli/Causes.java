@@ -1,0 +1,25 @@
+package io.gradflow.cli;
+
+import org.apache.flink.util.SerializedThrowable;
+
+/** Says in one line why something failed. */
+final class Causes {
+  private Causes() {}
+
+  /** The innermost cause, its simple type and message on one line. */
+  static String innermost(Throwable failure) {
+    Throwable cause = failure;
+    while (cause.getCause() != null && cause.getCause() != cause) {
+      cause = cause.getCause();
+    }
+    String type =
+        cause instanceof SerializedThrowable serialized
+            ? serialized.getOriginalErrorClassName()
+            : cause.getClass().getName();
+    String simpleType = type.substring(type.lastIndexOf('.') + 1);
+    String message = cause.getMessage() == null ? "" : cause.getMessage().strip();
+    // A throwable that crossed Flink's wire repeats its type in its message.
+    String own = message.startsWith(type + ": ") ? message.substring(type.length() + 2) : message;
+    return own.isEmpty() ? simpleType : simpleType + ": " + own.lines().findFirst().orElseThrow();
+  }
+}

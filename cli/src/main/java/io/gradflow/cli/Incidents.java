@@ -1,0 +1,33 @@
+package io.gradflow.cli;
+
+import io.gradflow.core.incident.Alert;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * The incidents behind a sequence of alerts: of each the latest transition, in the order of opening. An alert read twice
+ * changes nothing.
+ */
+final class Incidents {
+  private final Map<String, Alert> latest = new LinkedHashMap<>();
+
+  /**
+   * Takes one alert.
+   *
+   * @return whether it says something new
+   */
+  boolean add(Alert alert) {
+    Alert before = latest.get(alert.incidentId());
+    if (before != null && before.transition() >= alert.transition()) {
+      return false;
+    }
+    latest.put(alert.incidentId(), alert);
+    return true;
+  }
+
+  /** The latest transition of each. */
+  Collection<Alert> latest() {
+    return latest.values();
+  }
+}

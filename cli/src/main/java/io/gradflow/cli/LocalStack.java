@@ -1,0 +1,153 @@
+package io.gradflow.cli;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
+
+/**
+ * What gradflow needs around it, on this machine, in this JVM: a broker with every topic, and a
+ * Flink cluster.
+ *
+ * <p>The two start side by side. {@link #close()} stops them in reverse, also when the process is
+ * interrupted, and leaves nothing on disk but the log.
+ */
+final class LocalStack implements AutoCloseable {
+  private static final int KAFKA_PORT = 9092;
+  private static final int FLINK_PORT = 8081;
+
+  private final CompletableFuture<LocalKafka> kafka;
+  private final CompletableFuture<LocalFlink> flink;
+  private final Thread atExit = new Thread(this::stop, "closing the local stack");
+  private boolean stopped;
+
+  private LocalStack(CompletableFuture<LocalKafka> kafka, CompletableFuture<LocalFlink> flink) {
+    this.kafka = kafka;
+    this.flink = flink;
+  }
+
+  /**
+   * How the stack is set up.
+   *
+   * @param workspace where its data and its log go
+   * @param kafkaPort the broker's port; empty for 9092, or any free one if that is taken
+   * @param flinkPort the port of Flink's web page; empty for 8081, or any free one if that is taken
+   * @param slots task slots of the Flink cluster, at least 1
+   * @param partitions of every topic that is spread, at least 1
+   */
+  record Settings(
+      Workspace workspace,
+      OptionalInt kafkaPort,
+      OptionalInt flinkPort,
+      int slots,
+      int partitions) {
+    /** The flag that chooses the broker's port, on every command that starts a stack. */
+    static final String KAFKA_PORT_OPTION = "--kafka-port";
+
+    /** The flag that chooses the port of Flink's page, on every command that starts a stack. */
+    static final String FLINK_PORT_OPTION = "--flink-port";
+
+    Settings {
+      if (slots < 1 || partitions < 1) {
+        throw new IllegalArgumentException(
+            "a stack has at least one slot and one partition, got %d and %d"
+                .formatted(slots, partitions));
+      }
+    }
+  }
+
+  /**
+   * Starts everything and returns when it can be used.
+   *
+   * @throws CommandFailed if a part does not start; what had started is stopped again
+   */
+  static LocalStack start(Settings settings, Progress progress) {
+    int kafkaPort =
+        port(settings.kafkaPort(), KAFKA_PORT, "the local broker", Settings.KAFKA_PORT_OPTION);
+    int flinkPort =
+        port(settings.flinkPort(), FLINK_PORT, "Flink's web page", Settings.FLINK_PORT_OPTION);
+    LocalStack stack =
+        new LocalStack(
+            starting(
+                () ->
+                    progress.start(
+                        "broker",
+                        () -> LocalKafka.start(settings.workspace(), kafkaPort),
+                        LocalKafka::bootstrapServers)),
+            starting(
+                () ->
+                    progress.start(
+                        "flink",
+                        () -> LocalFlink.start(settings.workspace(), flinkPort, settings.slots()),
+                        up -> up.web().toString())));
+    Runtime.getRuntime().addShutdownHook(stack.atExit);
+    try {
+      stack.kafka.join();
+      progress.start(
+          "topics",
+          () -> stack.createTopics(settings.partitions()),
+          created -> created.size() + " created");
+      stack.flink.join();
+      return stack;
+    } catch (CompletionException e) {
+      stack.close();
+      throw e.getCause() instanceof CommandFailed failed ? failed : e;
+    } catch (CommandFailed e) {
+      stack.close();
+      throw e;
+    }
+  }
+
+  private static <T> CompletableFuture<T> starting(Supplier<T> start) {
+    return CompletableFuture.supplyAsync(start, task -> new Thread(task, "starting").start());
+  }
+
+  private static int port(OptionalInt wanted, int usual, String who, String option) {
+    if (wanted.isPresent()) {
+      return wanted.getAsInt() == 0
+          ? Ports.anyFree()
+          : Ports.require(wanted.getAsInt(), who, option);
+    }
+    return Ports.isFree(usual) ? usual : Ports.anyFree();
+  }
+
+  private List<String> createTopics(int partitions) {
+    try (Topics topics = Topics.of(kafka().bootstrapServers())) {
+      return topics.create(partitions, Optional.empty());
+    }
+  }
+
+  LocalKafka kafka() {
+    return kafka.join();
+  }
+
+  LocalFlink flink() {
+    return flink.join();
+  }
+
+  /** Stops what has started, the last one first; returns when it has stopped. */
+  @Override
+  public void close() {
+    stop();
+    try {
+      Runtime.getRuntime().removeShutdownHook(atExit);
+    } catch (IllegalStateException e) {
+      // The process is ending already, and the hook has found nothing left to stop.
+    }
+  }
+
+  /**
+   * Waits for each part to have started or failed, because a half-started one cannot be stopped.
+   */
+  private synchronized void stop() {
+    if (stopped) {
+      return;
+    }
+    stopped = true;
+    // Jobs end before the broker they talk to; a part that did not start has nothing to close.
+    flink.thenAccept(LocalFlink::close).exceptionally(failure -> null).join();
+    kafka.thenAccept(LocalKafka::close).exceptionally(failure -> null).join();
+  }
+}

@@ -1,0 +1,151 @@
+package io.gradflow.cli;
+
+import io.gradflow.core.Origin;
+import io.gradflow.schema.Codec;
+import io.gradflow.schema.Decoded;
+import io.gradflow.schema.Decoder;
+import io.gradflow.schema.Topic;
+import io.gradflow.schema.WriterSchemas;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.PartitionInfo;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.WakeupException;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+
+/**
+ * Reads whole topics from their beginning, without a consumer group. For one thread, but for {@link #wakeUp}.
+ *
+ * <p>Records that cannot be decoded are counted and passed over: their bytes stay in the topic.
+ */
+final class TopicReader implements AutoCloseable {
+  private static final Duration CONNECTING = Duration.ofSeconds(5);
+
+  private final String bootstrapServers;
+  private final WriterSchemas writers;
+  private final KafkaConsumer<byte[], byte[]> consumer;
+  private final Map<Topic, Consumer<ConsumerRecord<byte[], byte[]>>> readers = new EnumMap<>(Topic.class);
+  private final List<TopicPartition> partitions = new ArrayList<>();
+  private long unreadable;
+
+  /**
+   * @param writers finds the schemas that records were written with
+   */
+  TopicReader(String bootstrapServers, WriterSchemas writers) {
+    this.bootstrapServers = bootstrapServers;
+    this.writers = writers;
+    try {
+      this.consumer =
+          new KafkaConsumer<>(
+              Map.of(
+                  ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrapServers,
+                  ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed",
+                  ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, 20,
+                  ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false),
+              new ByteArrayDeserializer(),
+              new ByteArrayDeserializer());
+    } catch (KafkaException e) {
+      throw new CommandFailed(
+          "cannot connect to Kafka at '%s': %s".formatted(bootstrapServers, Causes.innermost(e)), e);
+    }
+  }
+
+  /** Reads a topic's values. */
+  <T> TopicReader with(Codec<T> codec, Consumer<T> reader) {
+    Decoder<T> decoder = codec.decoder(writers);
+    return withRaw(
+        codec.topic(),
+        record -> {
+          Decoded<T> decoded =
+              decoder.decode(
+                  record.value(),
+                  new Origin(record.topic(), record.partition(), record.offset(), record.timestamp()));
+          if (decoded.value() == null) {
+            unreadable++;
+          } else {
+            reader.accept(decoded.value());
+          }
+        });
+  }
+
+  /**
+   * Reads a topic's records as they are.
+   *
+   * @throws CommandFailed if there is no such topic, or no broker
+   */
+  TopicReader withRaw(Topic topic, Consumer<ConsumerRecord<byte[], byte[]>> reader) {
+    List<PartitionInfo> found;
+    try {
+      found = consumer.partitionsFor(topic.topicName(), CONNECTING);
+    } catch (KafkaException e) {
+      throw new CommandFailed(
+          "no Kafka broker answers at %s within %d s; is it running?"
+              .formatted(bootstrapServers, CONNECTING.toSeconds()),
+          e);
+    }
+    if (found == null || found.isEmpty()) {
+      throw new CommandFailed(
+          "there is no topic %s at %s; create it: ./gradflow topics create --bootstrap-server %s"
+              .formatted(topic.topicName(), bootstrapServers, bootstrapServers));
+    }
+    readers.put(topic, reader);
+    List<TopicPartition> added =
+        found.stream().map(info -> new TopicPartition(info.topic(), info.partition())).toList();
+    partitions.addAll(added);
+    consumer.assign(partitions);
+    consumer.seekToBeginning(added);
+    return this;
+  }
+
+  /** Reads what comes within the time. */
+  void poll(Duration limit) {
+    consumer.poll(limit).forEach(record -> readers.get(Topic.named(record.topic())).accept(record));
+  }
+
+  /** Reads to the end that the topics had when this was called. */
+  void readToEnd() {
+    Map<TopicPartition, Long> ends = consumer.endOffsets(partitions, CONNECTING);
+    while (!reached(ends.entrySet())) {
+      poll(Duration.ofMillis(100));
+    }
+  }
+
+  private boolean reached(Collection<Map.Entry<TopicPartition, Long>> ends) {
+    return ends.stream().allMatch(end -> consumer.position(end.getKey()) >= end.getValue());
+  }
+
+  /** Reads until {@link #wakeUp}. */
+  void follow() {
+    try {
+      while (true) {
+        poll(Duration.ofSeconds(1));
+      }
+    } catch (WakeupException e) {
+      // Asked to stop.
+    }
+  }
+
+  /** Ends {@link #follow}; callable from any thread. */
+  void wakeUp() {
+    consumer.wakeup();
+  }
+
+  /** Records that could not be decoded so far. */
+  long unreadable() {
+    return unreadable;
+  }
+
+  @Override
+  public void close() {
+    consumer.close(org.apache.kafka.clients.consumer.CloseOptions.timeout(Duration.ofSeconds(1)));
+  }
+}

@@ -1,0 +1,112 @@
+package io.gradflow.core.detect;
+
+import static io.gradflow.core.detect.FindingKind.EXPLODING_SPIKE;
+
+import io.gradflow.core.incident.Severity;
+
+/**
+ * {@link FindingKind#EXPLODING_SPIKE}: a layer's gradient is suddenly many times what its baseline
+ * expects.
+ *
+ * <p>With e and s of the baseline ({@link LogHolt}): {@code e / s > z} and {@code e > rise}
+ * octaves. It is a warning, and critical once 2 of the 3 steps after a first one agree. A spike
+ * reaches many layers in the step in which it appears: the layer named is the one that rose first,
+ * among these the one that rose most.
+ *
+ * <p>Cannot see: growth slow enough for the baseline to follow; a spike within the warm-up or of a
+ * layer as noisy as the spike is high; a gradient that is small again by the time of the next
+ * sampled step.
+ */
+public final class ExplodingSpikeDetector {
+  /** Of the last four steps, this one included. */
+  private static final int WINDOW_MASK = 0b1111;
+
+  private static final int CONFIRMED = 3;
+
+  private ExplodingSpikeDetector() {}
+
+  /**
+   * Thresholds.
+   *
+   * @param z multiple of the layer's own scale of noise
+   * @param rise octaves
+   */
+  public record Settings(double z, double rise) {
+    static final Settings DEFAULT = new Settings(7, 1.5);
+
+    /** Checks the ranges. */
+    public Settings {
+      Thresholds.require(EXPLODING_SPIKE, "z", z, 1, 1_000);
+      Thresholds.require(EXPLODING_SPIKE, "rise", rise, 0.1, 100);
+    }
+  }
+
+  /**
+   * State by layer, changed in place.
+   *
+   * @param hits the last four steps, a bit each, the last one lowest
+   * @param onset first step of the episode
+   * @param hold quiet steps until the episode is over
+   */
+  public record State(int[] hits, long[] onset, int[] hold) {
+    static State of(int layers) {
+      return new State(new int[layers], new long[layers], new int[layers]);
+    }
+  }
+
+  static void observe(
+      Reading reading, LogHolt baseline, State state, Settings settings, Verdicts out) {
+    var ranking = new Ranking();
+    for (int i = 0; i < state.hits().length; i++) {
+      double e = baseline.surprise(i);
+      if (Double.isNaN(e)) {
+        continue;
+      }
+      double z = e / baseline.scale(i);
+      boolean judged = baseline.seenBefore(i) >= out.policy().warmUpSteps();
+      boolean fires = judged && z > settings.z() && e > settings.rise();
+      boolean overHalf = z > settings.z() / 2 && e > settings.rise() / 2;
+      state.hits()[i] = (state.hits()[i] << 1 | (fires ? 1 : 0)) & WINDOW_MASK;
+      if (fires) {
+        if (state.hold()[i] == 0) {
+          state.onset()[i] = reading.stepNumber();
+        }
+        ranking.add(i, state.onset()[i], e);
+      }
+      state.hold()[i] = out.hold(state.hold()[i], fires, overHalf);
+    }
+    for (int place = 0; place < ranking.size(); place++) {
+      report(reading, baseline, state, settings, ranking, place, out);
+    }
+    out.activeIfAny(EXPLODING_SPIKE, state.hold());
+  }
+
+  private static void report(
+      Reading reading,
+      LogHolt baseline,
+      State state,
+      Settings settings,
+      Ranking ranking,
+      int place,
+      Verdicts out) {
+    int i = ranking.at(place);
+    boolean confirmed = Integer.bitCount(state.hits()[i]) >= CONFIRMED;
+    double e = baseline.surprise(i);
+    out.layer(
+        EXPLODING_SPIKE,
+        confirmed ? Severity.CRITICAL : Severity.WARNING,
+        reading,
+        i,
+        ranking.onset(place),
+        ranking.score(place),
+        e,
+        settings.rise(),
+        "octaves",
+        "The gradient of %s is %s times its own level at step %d (%s times its usual noise)."
+            .formatted(
+                reading.table().label(i),
+                Wording.factor(e),
+                reading.stepNumber(),
+                Wording.number(e / baseline.scale(i))));
+  }
+}

@@ -1,0 +1,32 @@
+package io.gradflow.core.detect;
+
+import io.gradflow.core.incident.Severity;
+
+/**
+ * A detector's verdict on one layer or rank at one step.
+ *
+ * @param shadow the rule is in {@link Rule.Mode#SHADOW}: recorded, and opens nothing
+ * @param layer null when no layer is named
+ * @param rank null when no rank is named
+ * @param onsetStep estimated first sick step, at most the step of the finding
+ * @param score the larger the more suspect, among findings of one kind and onset
+ * @param observed what was measured, in {@code unit}
+ * @param threshold what it had to exceed, in {@code unit}
+ * @param tailSteps the last steps at which the layer had a value, oldest first
+ * @param tail log2 RMS of the layer at these steps; empty when no layer is named
+ * @param message one plain sentence
+ */
+public record Finding(
+    FindingKind kind,
+    boolean shadow,
+    Severity severity,
+    String layer,
+    Integer rank,
+    long onsetStep,
+    double score,
+    double observed,
+    double threshold,
+    String unit,
+    long[] tailSteps,
+    double[] tail,
+    String message) {}

@@ -1,0 +1,163 @@
+package io.gradflow.core.detect;
+
+import io.gradflow.core.shard.Layer;
+import io.gradflow.core.shard.LayerKind;
+import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.Stage;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/**
+ * A manifest's layers as columns: what detectors need to know of a layer besides its gradient. Made
+ * once per manifest, immutable.
+ */
+public final class LayerTable {
+  private static final int MAX_LABEL = 120;
+
+  /** Fewer layers of a kind than this have no median worth comparing with. */
+  private static final int MIN_PEERS = 4;
+
+  /**
+   * Layers and whom they are compared with.
+   *
+   * @param members layers that are compared
+   * @param reference layers whose median they are compared with
+   */
+  record Peers(int[] members, int[] reference) {}
+
+  private final long manifestId;
+  private final boolean reportsLocal;
+  private final String[] names;
+  private final int[] depths;
+  private final long[] elements;
+  private final boolean[] mayDie;
+  private final boolean[] zeroInit;
+  private final List<Peers> peers;
+  private final int[] weightsByDepth;
+
+  private LayerTable(Manifest manifest) {
+    List<Layer> layers = manifest.layers();
+    int size = layers.size();
+    manifestId = manifest.manifestId();
+    reportsLocal = manifest.reporting().stream().anyMatch(r -> r.stage() == Stage.LOCAL);
+    names = new String[size];
+    depths = new int[size];
+    elements = new long[size];
+    mayDie = new boolean[size];
+    zeroInit = new boolean[size];
+    for (int i = 0; i < size; i++) {
+      Layer layer = layers.get(i);
+      names[i] = layer.name();
+      depths[i] = layer.depth() == null ? -1 : layer.depth();
+      elements[i] = layer.elements();
+      mayDie[i] =
+          layer.trainable()
+              && !layer.sparse()
+              && layer.kind() != LayerKind.EMBEDDING
+              && layer.kind() != LayerKind.EXPERT;
+      zeroInit[i] = layer.zeroInit();
+    }
+    peers = peers(layers);
+    weightsByDepth =
+        IntStream.range(0, size)
+            .filter(i -> layers.get(i).kind() == LayerKind.WEIGHT && depths[i] >= 0)
+            .boxed()
+            .sorted(Comparator.comparingInt(i -> depths[i]))
+            .mapToInt(Integer::intValue)
+            .toArray();
+  }
+
+  /**
+   * The table of a whole manifest.
+   *
+   * @throws IllegalArgumentException if it is only a part of one
+   */
+  public static LayerTable of(Manifest manifest) {
+    if (manifest.parts() != 1 || manifest.layers().size() != manifest.layerCount()) {
+      throw new IllegalArgumentException(
+          "manifest of run "
+              + manifest.runId()
+              + ": expected all "
+              + manifest.layerCount()
+              + " layers in one record, got "
+              + manifest.layers().size()
+              + "; join its parts first");
+    }
+    return new LayerTable(manifest);
+  }
+
+  /** The manifest this is made from. */
+  public long manifestId() {
+    return manifestId;
+  }
+
+  /** Number of layers. */
+  public int size() {
+    return names.length;
+  }
+
+  /** The layer's name, as the manifest has it. */
+  String name(int layer) {
+    return names[layer];
+  }
+
+  /** The layer's name for a sentence: of bounded length, without control characters. */
+  String label(int layer) {
+    String plain = names[layer].replaceAll("\\p{Cntrl}", "?");
+    return plain.length() <= MAX_LABEL ? plain : plain.substring(0, MAX_LABEL - 1) + "…";
+  }
+
+  /** Position in the forward order, -1 if unknown. */
+  int depth(int layer) {
+    return depths[layer];
+  }
+
+  long elements(int layer) {
+    return elements[layer];
+  }
+
+  /** Whether an all-zero gradient of this layer is a fault. */
+  boolean mayDie(int layer) {
+    return mayDie[layer];
+  }
+
+  boolean zeroInit(int layer) {
+    return zeroInit[layer];
+  }
+
+  /** Whether ranks publish their gradients from before the reduction. */
+  boolean reportsLocal() {
+    return reportsLocal;
+  }
+
+  /**
+   * Every layer once, with the layers it is compared with: those of its kind, or all layers where
+   * its kind has fewer than four.
+   */
+  List<Peers> peers() {
+    return peers;
+  }
+
+  /** Weight layers of known depth, from the input to the loss. */
+  int[] weightsByDepth() {
+    return weightsByDepth;
+  }
+
+  private static List<Peers> peers(List<Layer> layers) {
+    Map<LayerKind, List<Integer>> byKind = new EnumMap<>(LayerKind.class);
+    for (int i = 0; i < layers.size(); i++) {
+      byKind.computeIfAbsent(layers.get(i).kind(), kind -> new ArrayList<>()).add(i);
+    }
+    int[] all = IntStream.range(0, layers.size()).toArray();
+    List<Peers> peers = new ArrayList<>();
+    for (List<Integer> members : byKind.values()) {
+      int[] indices = members.stream().mapToInt(Integer::intValue).toArray();
+      peers.add(new Peers(indices, indices.length < MIN_PEERS ? all : indices));
+    }
+    return List.copyOf(peers);
+  }
+}

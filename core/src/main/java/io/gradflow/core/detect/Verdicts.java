@@ -1,0 +1,125 @@
+package io.gradflow.core.detect;
+
+import io.gradflow.core.incident.Severity;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Collects what the detectors say of one step. */
+final class Verdicts {
+  /** Findings kept of a kind and step; an exploding network has thousands. */
+  static final int MOST = 8;
+
+  private static final long[] NO_STEPS = {};
+  private static final double[] NO_VALUES = {};
+
+  private final DetectionPolicy policy;
+  private final List<Finding> findings = new ArrayList<>();
+  private final List<FindingKind> active = new ArrayList<>();
+
+  Verdicts(DetectionPolicy policy) {
+    this.policy = policy;
+  }
+
+  DetectionPolicy policy() {
+    return policy;
+  }
+
+  List<Finding> findings() {
+    return findings;
+  }
+
+  List<FindingKind> active() {
+    return active;
+  }
+
+  /**
+   * Hysteresis: how many more quiet steps the condition stays active, given that it is so for
+   * {@code hold}.
+   */
+  int hold(int hold, boolean fires, boolean overHalf) {
+    if (fires || (overHalf && hold > 0)) {
+      return policy.clearAfterSteps();
+    }
+    return Math.max(0, hold - 1);
+  }
+
+  /** Says that a kind is active. */
+  void active(FindingKind kind) {
+    if (policy.mode(kind) == Rule.Mode.ENABLED && !active.contains(kind)) {
+      active.add(kind);
+    }
+  }
+
+  /** Says that a kind is active if any of its layers is held. */
+  void activeIfAny(FindingKind kind, int[] holds) {
+    for (int hold : holds) {
+      if (hold > 0) {
+        active(kind);
+        return;
+      }
+    }
+  }
+
+  /** Adds a finding about a layer, with its tail. */
+  void layer(
+      FindingKind kind,
+      Severity severity,
+      Reading reading,
+      int layer,
+      long onset,
+      double score,
+      double observed,
+      double threshold,
+      String unit,
+      String message) {
+    add(
+        new Finding(
+            kind,
+            policy.mode(kind) == Rule.Mode.SHADOW,
+            severity,
+            reading.table().name(layer),
+            null,
+            onset,
+            score,
+            observed,
+            threshold,
+            unit,
+            reading.tailSteps(layer),
+            reading.tail(layer),
+            message));
+  }
+
+  /** Adds a finding that has no tail; layer and rank may be null. */
+  void run(
+      FindingKind kind,
+      Severity severity,
+      String layer,
+      Integer rank,
+      long onset,
+      double observed,
+      double threshold,
+      String unit,
+      String message) {
+    add(
+        new Finding(
+            kind,
+            policy.mode(kind) == Rule.Mode.SHADOW,
+            severity,
+            layer,
+            rank,
+            onset,
+            observed,
+            observed,
+            threshold,
+            unit,
+            NO_STEPS,
+            NO_VALUES,
+            message));
+  }
+
+  private void add(Finding finding) {
+    if (policy.mode(finding.kind()) != Rule.Mode.OFF) {
+      findings.add(finding);
+    }
+  }
+}

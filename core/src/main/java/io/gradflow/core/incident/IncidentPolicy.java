@@ -1,0 +1,44 @@
+package io.gradflow.core.incident;
+
+import java.time.Duration;
+
+/**
+ * How findings become incidents: the one home of these settings and defaults.
+ *
+ * @param foldSteps findings whose onset lies less than this after an incident's last sick step
+ *     belong to it, be it open or just resolved
+ * @param onsetTolerance by how many steps an onset must be earlier to be the truer cause: the
+ *     resolution of the slower detectors' estimate
+ * @param updateSteps a lasting incident is published again after so many steps
+ * @param suspects most suspects an alert names
+ * @param linksPerKind most links of one kind in a chain
+ * @param orphanAfter wall time without a step of the run after which its incidents expire
+ */
+public record IncidentPolicy(
+    int foldSteps,
+    int onsetTolerance,
+    int updateSteps,
+    int suspects,
+    int linksPerKind,
+    Duration orphanAfter) {
+  /** The defaults. */
+  public static final IncidentPolicy DEFAULT =
+      new IncidentPolicy(50, 20, 50, 8, 4, Duration.ofHours(1));
+
+  /** Checks the ranges. */
+  public IncidentPolicy {
+    require("foldSteps", foldSteps, 0);
+    require("onsetTolerance", onsetTolerance, 0);
+    require("updateSteps", updateSteps, 1);
+    require("suspects", suspects, 1);
+    require("linksPerKind", linksPerKind, 1);
+    require("orphanAfter in seconds", orphanAfter.toSeconds(), 1);
+  }
+
+  private static void require(String name, long value, long low) {
+    if (value < low) {
+      throw new IllegalArgumentException(
+          "incident policy: expected %s to be at least %d, got %d".formatted(name, low, value));
+    }
+  }
+}

@@ -1,0 +1,60 @@
+package io.gradflow.core.norm;
+
+import java.time.Duration;
+
+/**
+ * How the parts of the rank groups become a step. Its own quorum and timeout serve only groups of
+ * which nothing is heard.
+ *
+ * @param timeout after the first part of a step, longer than that of combining; also the wait after
+ *     a run's end. Held in outages
+ * @param quorum share of the due groups, above 0 to 1, that must be ahead
+ * @param quorumLead how many published steps they must be ahead, 1 or more
+ * @param patienceSteps a group absent from so many closed steps in a row is no longer awaited
+ * @param openSteps open steps of a lane; beyond, the oldest closes as TIMEOUT
+ * @param rememberedSteps closed steps that can still be revised
+ * @param waitingDeltas parts that may wait for their manifest
+ * @param pendingEvents events of a run that may wait for the step they precede; the oldest go first
+ * @param finishedRetention state of a finished run is dropped after so long without input
+ * @param idleRetention state of any other run likewise
+ */
+public record AssemblingPolicy(
+    Duration timeout,
+    double quorum,
+    int quorumLead,
+    int patienceSteps,
+    int openSteps,
+    int rememberedSteps,
+    int waitingDeltas,
+    int pendingEvents,
+    Duration finishedRetention,
+    Duration idleRetention) {
+
+  public AssemblingPolicy {
+    Range.positive("timeout", timeout);
+    Range.share("quorum", quorum);
+    Range.atLeast("quorumLead", quorumLead, 1);
+    Range.atLeast("patienceSteps", patienceSteps, 1);
+    Range.atLeast("openSteps", openSteps, 1);
+    Range.atLeast("rememberedSteps", rememberedSteps, 1);
+    Range.atLeast("waitingDeltas", waitingDeltas, 0);
+    Range.atLeast("pendingEvents", pendingEvents, 1);
+    Range.positive("finishedRetention", finishedRetention);
+    Range.positive("idleRetention", idleRetention);
+  }
+
+  /** The rated settings. */
+  public static AssemblingPolicy defaults() {
+    return new AssemblingPolicy(
+        Duration.ofSeconds(15),
+        0.9,
+        8,
+        5,
+        256,
+        64,
+        1024,
+        100,
+        Duration.ofHours(1),
+        Duration.ofHours(24));
+  }
+}

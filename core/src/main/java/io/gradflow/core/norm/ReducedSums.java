@@ -1,0 +1,183 @@
+package io.gradflow.core.norm;
+
+import io.gradflow.core.shard.LayerColumns;
+import io.gradflow.core.shard.Layout;
+import io.gradflow.core.shard.NonFinite;
+import io.gradflow.core.shard.Shard;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * The reduced gradient of a step as far as it has come: sums per layer and replica. Slices of one
+ * replica add up; replicas are never added to each other. Once a replica of a layer has all its
+ * elements it is compared with the other complete ones, and only the lowest of them is kept.
+ *
+ * @param replica per layer: index of the complete replica in {@code whole}, -1 while there is none
+ * @param copies per layer: complete replicas seen
+ * @param smallest, largest per layer: squared norm of the smallest and largest complete replica
+ * @param whole sums of the lowest complete replica of each layer
+ * @param partial the incomplete replicas, ascending
+ */
+public record ReducedSums(
+    int[] replica,
+    int[] copies,
+    double[] smallest,
+    double[] largest,
+    LayerSums whole,
+    List<ReplicaSums> partial) {
+
+  /** Sums of nothing. */
+  public static ReducedSums empty(int layers) {
+    int[] none = new int[layers];
+    Arrays.fill(none, -1);
+    return new ReducedSums(
+        none,
+        new int[layers],
+        new double[layers],
+        new double[layers],
+        LayerSums.empty(layers),
+        new ArrayList<>());
+  }
+
+  /** Adds a shard of the reduced gradient, unscaled. */
+  void add(Layout layout, Shard shard) {
+    Layout.Slices slices = layout.slices(shard.stage(), shard.coords());
+    double scale = shard.lossScale() == null ? 1 : shard.lossScale();
+    LayerColumns columns = shard.columns();
+    NonFinite bad = columns.nonFinite();
+    LayerSums slice = LayerSums.empty(1);
+    int nextBad = 0;
+    for (int i = 0; i < columns.size(); i++) {
+      int layer = columns.layer(i);
+      int of = slices.replica(layer);
+      if (of < 0) {
+        continue;
+      }
+      slice.clear(0);
+      slice.add(
+          0,
+          columns.elements() == null ? slices.elements(layer) : columns.elements()[i],
+          columns.norm()[i] / scale,
+          columns.sumAbs() == null ? Double.NaN : columns.sumAbs()[i] / scale,
+          columns.maxAbs()[i] / scale,
+          columns.zeros() == null ? -1 : columns.zeros()[i]);
+      if (bad != null) {
+        while (nextBad < bad.layers().length && bad.layers()[nextBad] < layer) {
+          nextBad++;
+        }
+        if (nextBad < bad.layers().length && bad.layers()[nextBad] == layer) {
+          slice.addNonFinite(0, 0, bad.nans()[nextBad]);
+          slice.addNonFinite(1, 0, bad.posInfs()[nextBad]);
+          slice.addNonFinite(2, 0, bad.negInfs()[nextBad]);
+        }
+      }
+      add(layout, layer, of, slice, 0);
+    }
+  }
+
+  /** Adds sums of other shards of the same step. */
+  void add(Layout layout, ReducedSums other) {
+    for (int layer = 0; layer < replica.length; layer++) {
+      if (other.replica[layer] >= 0) {
+        complete(
+            layer,
+            other.replica[layer],
+            other.whole,
+            layer,
+            other.copies[layer],
+            other.smallest[layer],
+            other.largest[layer]);
+      }
+    }
+    for (ReplicaSums row : other.partial) {
+      for (int layer = 0; layer < replica.length; layer++) {
+        if (row.sums().elements()[layer] > 0) {
+          add(layout, layer, row.replica(), row.sums(), layer);
+        }
+      }
+    }
+    partial.removeIf(row -> row.sums().isEmpty());
+  }
+
+  private void add(Layout layout, int layer, int of, LayerSums from, int position) {
+    long expected = layout.elements()[layer];
+    if (from.elements()[position] == 0 && expected > 0) {
+      return;
+    }
+    if (from.elements()[position] >= expected) {
+      double square = from.square(position);
+      complete(layer, of, from, position, 1, square, square);
+      return;
+    }
+    LayerSums row = row(of).sums();
+    row.add(layer, from, position);
+    if (row.elements()[layer] >= expected) {
+      double square = row.square(layer);
+      complete(layer, of, row, layer, 1, square, square);
+      row.clear(layer);
+    }
+  }
+
+  private void complete(
+      int layer, int of, LayerSums from, int position, int count, double low, double high) {
+    smallest[layer] = copies[layer] == 0 ? low : Math.min(smallest[layer], low);
+    largest[layer] = copies[layer] == 0 ? high : Math.max(largest[layer], high);
+    copies[layer] += count;
+    if (replica[layer] < 0 || of < replica[layer]) {
+      replica[layer] = of;
+      whole.clear(layer);
+      whole.add(layer, from, position);
+    }
+  }
+
+  private ReplicaSums row(int of) {
+    for (ReplicaSums row : partial) {
+      if (row.replica() == of) {
+        return row;
+      }
+    }
+    ReplicaSums row = new ReplicaSums(of, LayerSums.empty(replica.length));
+    partial.add(row);
+    partial.sort(Comparator.comparingInt(ReplicaSums::replica));
+    return row;
+  }
+
+  /**
+   * The sums that stand for the layer: a complete replica, else the incomplete one with most
+   * elements (the lowest of equals), else null.
+   */
+  LayerSums best(int layer) {
+    if (replica[layer] >= 0) {
+      return whole;
+    }
+    LayerSums best = null;
+    for (ReplicaSums row : partial) {
+      long received = row.sums().elements()[layer];
+      if (received > 0 && (best == null || received > best.elements()[layer])) {
+        best = row.sums();
+      }
+    }
+    return best;
+  }
+
+  /** Largest over smallest norm of the complete replicas less 1; null when no layer has two. */
+  float[] spread() {
+    float[] spread = null;
+    for (int layer = 0; layer < replica.length; layer++) {
+      if (copies[layer] < 2) {
+        continue;
+      }
+      if (spread == null) {
+        spread = new float[replica.length];
+        Arrays.fill(spread, Float.NaN);
+      }
+      spread[layer] =
+          largest[layer] == smallest[layer]
+              ? 0f
+              : (float) (Math.sqrt(largest[layer] / smallest[layer]) - 1);
+    }
+    return spread;
+  }
+}

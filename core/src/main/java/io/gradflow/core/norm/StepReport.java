@@ -1,0 +1,196 @@
+package io.gradflow.core.norm;
+
+import io.gradflow.core.StepId;
+import io.gradflow.core.shard.Layout;
+import io.gradflow.core.shard.NonFinite;
+import io.gradflow.core.shard.Stage;
+import java.util.Arrays;
+
+/** Writes the {@link Step} of a closed step's sums. */
+final class StepReport {
+  private final Layout layout;
+  private final StepId id;
+  private final RunStep held;
+
+  StepReport(Layout layout, StepId id, RunStep held) {
+    this.layout = layout;
+    this.id = id;
+    this.held = held;
+  }
+
+  /** Contributions received over contributions due, over ranks and stages. */
+  double completeness() {
+    long due = 0;
+    long received = 0;
+    for (int group = 0; group < layout.groups(); group++) {
+      long local = layout.due(Stage.LOCAL, group, id.step());
+      long reduced = layout.due(Stage.REDUCED, group, id.step());
+      due += Long.bitCount(local) + Long.bitCount(reduced);
+      received +=
+          Long.bitCount(local & held.receivedLocal()[group])
+              + Long.bitCount(reduced & held.receivedReduced()[group]);
+    }
+    return due == 0 ? 1 : (double) received / due;
+  }
+
+  Step step() {
+    NormColumns norms = norms();
+    int[] incomplete = new int[layout.layerCount()];
+    double[] completeness = new double[layout.layerCount()];
+    int count = 0;
+    if (layout.isDue(Stage.REDUCED, id.step())) {
+      for (int layer = 0; layer < layout.layerCount(); layer++) {
+        LayerSums best = best(layer);
+        long expected = layout.elements()[layer];
+        long received = best == null ? 0 : best.elements()[layer];
+        if (received < expected
+            && layout.hasNorm(layer)
+            && !(best == null && layout.isOptional(layer))) {
+          incomplete[count] = layer;
+          completeness[count++] = (double) received / expected;
+        }
+      }
+    }
+    return new Step(
+        id,
+        layout.manifestId(),
+        0,
+        1,
+        0,
+        held.sums().contributions(),
+        held.closedBy(),
+        held.late(),
+        completeness(),
+        layout.worldSize(),
+        missingRanks(),
+        held.sums().conflicts(),
+        count == 0 ? null : Arrays.copyOf(incomplete, count),
+        count == 0 ? null : Arrays.copyOf(completeness, count),
+        globalNorm(norms),
+        norms,
+        evidence(),
+        held.sums().scalars().result(),
+        held.events());
+  }
+
+  private LayerSums best(int layer) {
+    return held.sums().reduced() == null ? null : held.sums().reduced().best(layer);
+  }
+
+  private int[] missingRanks() {
+    int[] missing = new int[layout.worldSize()];
+    int count = 0;
+    for (int group = 0; group < layout.groups(); group++) {
+      long absent =
+          (layout.due(Stage.LOCAL, group, id.step()) & ~held.receivedLocal()[group])
+              | (layout.due(Stage.REDUCED, group, id.step()) & ~held.receivedReduced()[group]);
+      for (; absent != 0; absent &= absent - 1) {
+        missing[count++] = group * Layout.GROUP_SIZE + Long.numberOfTrailingZeros(absent);
+      }
+    }
+    return Arrays.copyOf(missing, count);
+  }
+
+  private NormColumns norms() {
+    int layers = layout.layerCount();
+    double[] l1 = new double[layers];
+    double[] l2 = new double[layers];
+    double[] linf = new double[layers];
+    double[] rms = new double[layers];
+    double[] finiteL2 = new double[layers];
+    long[] zeros = new long[layers];
+    for (double[] column : new double[][] {l1, l2, linf, rms, finiteL2}) {
+      Arrays.fill(column, Double.NaN);
+    }
+    Arrays.fill(zeros, -1);
+    int[] badLayers = new int[layers];
+    int bad = 0;
+    for (int layer = 0; layer < layers; layer++) {
+      LayerSums sums = best(layer);
+      if (sums == null) {
+        continue;
+      }
+      finiteL2[layer] = Math.sqrt(sums.square(layer));
+      zeros[layer] = sums.zeros()[layer];
+      if (sums.nonFinite(layer) > 0) {
+        badLayers[bad++] = layer;
+        continue;
+      }
+      l1[layer] = sums.abs()[layer] + sums.absLow()[layer];
+      l2[layer] = finiteL2[layer];
+      linf[layer] = sums.maxAbs()[layer];
+      rms[layer] =
+          sums.elements()[layer] == 0
+              ? 0
+              : Math.sqrt(sums.square(layer) / (double) sums.elements()[layer]);
+    }
+    return new NormColumns(
+        Arrays.stream(l1).allMatch(Double::isNaN) ? null : l1,
+        l2,
+        linf,
+        rms,
+        finiteL2,
+        Arrays.stream(zeros).allMatch(n -> n < 0) ? null : zeros,
+        bad == 0 ? null : nonFinite(Arrays.copyOf(badLayers, bad)),
+        bad == 0 ? null : firstNonFiniteRanks(Arrays.copyOf(badLayers, bad)));
+  }
+
+  private NonFinite nonFinite(int[] layers) {
+    long[][] counts = new long[3][layers.length];
+    for (int row = 0; row < counts.length; row++) {
+      for (int i = 0; i < layers.length; i++) {
+        counts[row][i] = best(layers[i]).nonFinite(row, layers[i]);
+      }
+    }
+    return new NonFinite(layers, counts[0], counts[1], counts[2]);
+  }
+
+  private int[] firstNonFiniteRanks(int[] layers) {
+    int[] ranks = new int[layers.length];
+    for (int i = 0; i < layers.length; i++) {
+      LocalSums local = held.sums().local();
+      ranks[i] = local == null ? -1 : local.firstNonFinite()[layers[i]];
+    }
+    return ranks;
+  }
+
+  private double globalNorm(NormColumns norms) {
+    double[] sum = new double[1];
+    double[] low = new double[1];
+    for (int layer = 0; layer < norms.size(); layer++) {
+      if (!layout.isOptional(layer)) {
+        LayerSums.add(sum, low, 0, norms.l2()[layer] * norms.l2()[layer]);
+      }
+    }
+    return Math.sqrt(sum[0] + low[0]);
+  }
+
+  private RankEvidence evidence() {
+    RankRows rows = held.sums().ranks();
+    LocalSums local = held.sums().local();
+    ReducedSums reduced = held.sums().reduced();
+    int layers = layout.layerCount();
+    int outliers = local == null ? 0 : LocalSums.OUTLIERS;
+    int[] outlierRanks = new int[layers * outliers];
+    float[] outlierLog2Rms = new float[layers * outliers];
+    double[] squares = local == null ? null : new double[layers];
+    for (int layer = 0; local != null && layer < layers; layer++) {
+      local.outliers(layer, outlierRanks, outlierLog2Rms);
+      squares[layer] = local.squares()[layer] + local.squaresLow()[layer];
+    }
+    return new RankEvidence(
+        rows.ranks(),
+        Arrays.stream(rows.localSquares()).map(Math::sqrt).toArray(),
+        rows.lagMs(),
+        rows.dropped(),
+        outliers,
+        outlierRanks,
+        outlierLog2Rms,
+        local == null ? null : local.histogramOffsets(),
+        local == null ? null : local.histogramBins(),
+        local == null ? null : local.histogramCounts(),
+        squares,
+        local == null ? null : local.ranks(),
+        reduced == null ? null : reduced.spread());
+  }
+}

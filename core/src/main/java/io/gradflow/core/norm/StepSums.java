@@ -1,0 +1,113 @@
+package io.gradflow.core.norm;
+
+import io.gradflow.core.shard.Layout;
+import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.Stage;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Everything that adds up of a step over its shards. Sums of disjoint sets of shards merge to the
+ * sums of all of them, in any order (to less than 1e-15 of each).
+ *
+ * @param contributions shards in these sums
+ * @param conflicts shards that contradicted one in these sums and were left out
+ * @param reduced what norms follow from; null if no shard of that stage is in
+ * @param local what ranks are compared by; null if no shard of that stage is in
+ * @param ranks the single ranks
+ * @param scalars numbers that belong to no layer
+ */
+public record StepSums(
+    int contributions,
+    int conflicts,
+    ReducedSums reduced,
+    LocalSums local,
+    RankRows ranks,
+    ScalarSums scalars) {
+
+  /** Sums of nothing. */
+  public static final StepSums NONE =
+      new StepSums(0, 0, null, null, RankRows.NONE, ScalarSums.NONE);
+
+  /**
+   * The sums of shards of one step, each with its arrival.
+   *
+   * @param held ordered by rank, stage and part; none a micro-batch before the last
+   * @param firstAt arrival of the group's first shard of the step, ms
+   * @param weighed whether losses and weights of a rank (its place in its group) are counted
+   *     elsewhere already, as a bitmap
+   */
+  static StepSums of(
+      Layout layout, List<HeldShard> held, long firstAt, int conflicts, long weighed) {
+    ReducedSums reduced = null;
+    List<Shard> locals = new ArrayList<>();
+    RankRows ranks = RankRows.NONE;
+    ScalarSums scalars = ScalarSums.NONE;
+    int from = 0;
+    while (from < held.size()) {
+      int rank = held.get(from).shard().rank();
+      double squares = Double.NaN;
+      long lag = 0;
+      long dropped = 0;
+      Double loss = null;
+      Double validationLoss = null;
+      double weight = 0;
+      int to = from;
+      for (; to < held.size() && held.get(to).shard().rank() == rank; to++) {
+        Shard shard = held.get(to).shard();
+        if (shard.stage() == Stage.REDUCED) {
+          reduced = reduced == null ? ReducedSums.empty(layout.layerCount()) : reduced;
+          reduced.add(layout, shard);
+        } else {
+          locals.add(shard);
+          squares = (Double.isNaN(squares) ? 0 : squares) + squares(shard);
+        }
+        lag = Math.max(lag, held.get(to).arrivedAt() - firstAt);
+        dropped = Math.max(dropped, shard.dropped());
+        loss = loss == null ? shard.loss() : loss;
+        validationLoss = validationLoss == null ? shard.validationLoss() : validationLoss;
+        weight = Math.max(weight, shard.weight());
+        scalars = scalars.with(ScalarSums.of(shard));
+      }
+      if ((weighed & 1L << (rank % Layout.GROUP_SIZE)) == 0) {
+        scalars = scalars.with(ScalarSums.weighed(loss, validationLoss, weight));
+      }
+      ranks =
+          ranks.with(
+              new RankRows(
+                  new int[] {rank},
+                  new double[] {squares},
+                  new long[] {lag},
+                  new long[] {dropped}));
+      from = to;
+    }
+    return new StepSums(
+        held.size(), conflicts, reduced, LocalSums.of(layout, locals), ranks, scalars);
+  }
+
+  private static double squares(Shard shard) {
+    double scale = shard.lossScale() == null ? 1 : shard.lossScale();
+    double sum = 0;
+    for (float norm : shard.columns().norm()) {
+      double unscaled = norm / scale;
+      sum += unscaled * unscaled;
+    }
+    return sum;
+  }
+
+  /** Both together; the arrays of this one may be changed in place. */
+  StepSums with(Layout layout, StepSums other) {
+    ReducedSums both = reduced;
+    if (other.reduced != null) {
+      both = both == null ? ReducedSums.empty(layout.layerCount()) : both;
+      both.add(layout, other.reduced);
+    }
+    return new StepSums(
+        contributions + other.contributions,
+        conflicts + other.conflicts,
+        both,
+        LocalSums.merged(local, other.local),
+        ranks.with(other.ranks),
+        scalars.with(other.scalars));
+  }
+}

@@ -1,0 +1,405 @@
+package io.gradflow.core.window;
+
+import io.gradflow.core.norm.Lane;
+import io.gradflow.core.norm.RunEnd;
+import io.gradflow.core.norm.Step;
+import io.gradflow.core.shard.Layer;
+import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.shard.RunNotice;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * Rolls a run's steps into windows per layer, aligned to the step number: a replay cuts the same
+ * ones.
+ *
+ * <p>Guaranteed: a window closes with the first step beyond it or with its run's end; while it is
+ * open and changes, it is published again at intervals, marked open. A revision of a step of the
+ * open window replaces its row; late steps and revisions of closed windows change nothing.
+ *
+ * <p>Assumed: the steps of a lane come in order, as {@link io.gradflow.core.norm.StepAssembler}
+ * sends them.
+ */
+public final class WindowRoller {
+  private final WindowPolicy policy;
+
+  public WindowRoller(WindowPolicy policy) {
+    this.policy = policy;
+  }
+
+  /** Where results go. */
+  public interface Output {
+    /** A layer over a window, open or closed. */
+    void window(LayerWindow window);
+
+    /** {@link #wake} is to be called then. */
+    void wakeAt(long ms);
+
+    /**
+     * A step is in no window: late, of a closed window, or without room to wait for its manifest.
+     */
+    void left(Step step);
+  }
+
+  /** A step or a revision of one. */
+  public void step(WindowState state, Step step, long now, Output out) {
+    Work work = new Work(state, step.id().runId(), now, out);
+    work.receive(step);
+    work.leave();
+  }
+
+  /** News of the run. */
+  public void notice(WindowState state, RunNotice notice, long now, Output out) {
+    Work work = new Work(state, notice.runId(), now, out);
+    if (notice.manifest() != null) {
+      work.learn(
+          notice.manifest().manifestId(),
+          new LayerNames(notice.manifest().layers().stream().map(Layer::name).toList()));
+    } else if (notice.event().type() == RunEvent.Type.FINISHED) {
+      work.finish(notice.event());
+    }
+    work.leave();
+  }
+
+  /** The time asked for has come. */
+  public void wake(WindowState state, String runId, long now, Output out) {
+    if (state.index().get() != null) {
+      new Work(state, runId, now, out).lookAtDeadlines();
+    }
+  }
+
+  /** No input will come any more: all windows close, and nothing is retained. */
+  public void end(WindowState state, String runId, long now, Output out) {
+    if (state.index().get() != null) {
+      new Work(state, runId, now, out).drop();
+    }
+  }
+
+  /** One event at work on the state; {@link #leave} writes the index back. */
+  private final class Work {
+    private static final int RUN_ENDS = 16;
+    private final WindowState state;
+    private final String runId;
+    private final long now;
+    private final Output out;
+    private final List<OpenWindow> windows;
+    private final List<RunEnd> ends;
+    private long attempt = -1;
+    private long nextTicket;
+    private int waiting;
+    private long lastInputAt;
+    private long armedAt = Long.MAX_VALUE;
+
+    Work(WindowState state, String runId, long now, Output out) {
+      this.state = state;
+      this.runId = runId;
+      this.now = now;
+      this.out = out;
+      lastInputAt = now;
+      WindowIndex index = state.index().get();
+      if (index == null) {
+        windows = new ArrayList<>();
+        ends = new ArrayList<>();
+        return;
+      }
+      windows = new ArrayList<>(index.windows());
+      ends = new ArrayList<>(index.ends());
+      attempt = index.attempt();
+      nextTicket = index.nextTicket();
+      waiting = index.waiting();
+      armedAt = index.armedAt();
+    }
+
+    void learn(long manifestId, LayerNames names) {
+      state.names().put(manifestId, names);
+      for (long ticket : tickets()) {
+        Step step = state.waiting().get(ticket);
+        if (step.manifestId() == manifestId) {
+          state.waiting().remove(ticket);
+          waiting--;
+          receive(step);
+        }
+      }
+    }
+
+    private List<Long> tickets() {
+      List<Long> tickets = new ArrayList<>();
+      if (waiting > 0) {
+        state.waiting().keys().forEach(tickets::add);
+        Collections.sort(tickets);
+      }
+      return tickets;
+    }
+
+    void finish(RunEvent event) {
+      ends.removeIf(end -> end.attempt() == event.attempt() && end.stream().equals(event.stream()));
+      if (ends.size() == RUN_ENDS) {
+        ends.remove(0);
+      }
+      ends.add(new RunEnd(event.attempt(), event.stream(), event.step(), now));
+      for (int i = 0; i < windows.size(); i++) {
+        windows.set(i, closedByEnd(windows.get(i)));
+      }
+      arm(now + policy.endWait().toMillis());
+    }
+
+    void receive(Step step) {
+      if (step.late() || step.id().attempt() < attempt) {
+        out.left(step);
+      } else if (state.names().get(step.manifestId()) != null) {
+        take(step);
+      } else if (waiting < policy.waitingSteps()) {
+        waiting++;
+        state.waiting().put(nextTicket++, step);
+      } else {
+        out.left(step);
+      }
+    }
+
+    private void take(Step step) {
+      if (step.id().attempt() > attempt) {
+        windows.forEach(window -> publish(window, false));
+        windows.clear();
+        attempt = step.id().attempt();
+        ends.removeIf(end -> end.attempt() < attempt);
+      }
+      Lane lane = new Lane(step.id().attempt(), step.id().stream(), step.manifestId());
+      long number = step.id().step();
+      long first = Math.floorDiv(number, policy.length()) * policy.length();
+      int at = 0;
+      while (at < windows.size() && !windows.get(at).lane().equals(lane)) {
+        at++;
+      }
+      if (at == windows.size()) {
+        windows.add(new OpenWindow(lane, first, new long[0], -1, false, now, now));
+      }
+      OpenWindow window = windows.get(at);
+      if (first > window.firstStep()) {
+        publish(window, false);
+        window = new OpenWindow(lane, first, new long[0], window.highest(), false, now, now);
+      }
+      boolean isNew = Arrays.binarySearch(window.steps(), number) < 0;
+      if (first < window.firstStep() || (isNew && number <= window.highest())) {
+        out.left(step);
+        return;
+      }
+      state.rows().put(lane.at(number), WindowRow.of(step));
+      long[] steps = window.steps();
+      if (isNew) {
+        steps = Arrays.copyOf(steps, steps.length + 1);
+        steps[steps.length - 1] = number;
+      }
+      window =
+          new OpenWindow(
+              lane,
+              first,
+              steps,
+              Math.max(window.highest(), number),
+              true,
+              window.publishedAt(),
+              now);
+      windows.set(at, closedByEnd(window));
+      arm(window.publishedAt() + policy.republish().toMillis());
+    }
+
+    private RunEnd endOf(Lane lane) {
+      for (RunEnd end : ends) {
+        if (end.attempt() == lane.attempt() && end.stream().equals(lane.stream())) {
+          return end;
+        }
+      }
+      return null;
+    }
+
+    private OpenWindow closedByEnd(OpenWindow window) {
+      RunEnd end = endOf(window.lane());
+      if (end == null || window.steps().length == 0 || window.highest() < end.step()) {
+        return window;
+      }
+      return closed(window);
+    }
+
+    private OpenWindow closed(OpenWindow window) {
+      publish(window, false);
+      return new OpenWindow(
+          window.lane(),
+          window.firstStep(),
+          new long[0],
+          window.highest(),
+          false,
+          now,
+          window.lastStepAt());
+    }
+
+    /** Publishes a window that has rows; a closed one forgets them. */
+    private void publish(OpenWindow window, boolean open) {
+      if (window.steps().length == 0) {
+        return;
+      }
+      Lane lane = window.lane();
+      List<WindowRow> rows = new ArrayList<>();
+      for (long step : window.steps()) {
+        rows.add(state.rows().get(lane.at(step)));
+        if (!open) {
+          state.rows().remove(lane.at(step));
+        }
+      }
+      List<String> names = state.names().get(lane.manifestId()).names();
+      double[] l2 = new double[rows.size()];
+      double[] log2Rms = new double[rows.size()];
+      for (int layer = 0; layer < names.size(); layer++) {
+        int norms = 0;
+        int logarithms = 0;
+        int nonFinite = 0;
+        double completeness = 0;
+        Long zeros = 0L;
+        for (WindowRow row : rows) {
+          if (!Double.isNaN(row.l2()[layer])) {
+            l2[norms++] = row.l2()[layer];
+          }
+          if (row.rms()[layer] > 0) {
+            log2Rms[logarithms++] = Math.log(row.rms()[layer]) / Math.log(2);
+          }
+          nonFinite += contains(row.nonFiniteLayers(), layer) ? 1 : 0;
+          completeness +=
+              contains(row.incompleteLayers(), layer)
+                  ? row.incompleteCompleteness()[Arrays.binarySearch(row.incompleteLayers(), layer)]
+                  : 1;
+          boolean known = zeros != null && row.zeros() != null && row.zeros()[layer] >= 0;
+          zeros = known ? (Long) (zeros + row.zeros()[layer]) : null;
+        }
+        out.window(
+            new LayerWindow(
+                runId,
+                lane.attempt(),
+                lane.stream(),
+                lane.manifestId(),
+                names.get(layer),
+                layer,
+                window.firstStep(),
+                policy.length(),
+                open,
+                rows.size(),
+                window.steps()[0],
+                window.steps()[rows.size() - 1],
+                completeness / rows.size(),
+                spread(Arrays.copyOf(l2, norms)),
+                spread(Arrays.copyOf(log2Rms, logarithms)),
+                nonFinite,
+                zeros));
+      }
+    }
+
+    void lookAtDeadlines() {
+      lastInputAt = state.index().get().lastInputAt();
+      armedAt = Long.MAX_VALUE;
+      for (int i = 0; i < windows.size(); i++) {
+        OpenWindow window = windows.get(i);
+        if (window.steps().length == 0) {
+          continue;
+        }
+        RunEnd end = endOf(window.lane());
+        if (end != null) {
+          long over = Math.max(end.arrivedAt(), window.lastStepAt()) + policy.endWait().toMillis();
+          if (over <= now) {
+            windows.set(i, closed(window));
+            continue;
+          }
+          arm(over);
+        }
+        if (window.changed()) {
+          long due = window.publishedAt() + policy.republish().toMillis();
+          if (due <= now) {
+            publish(window, true);
+            windows.set(
+                i,
+                new OpenWindow(
+                    window.lane(),
+                    window.firstStep(),
+                    window.steps(),
+                    window.highest(),
+                    false,
+                    now,
+                    window.lastStepAt()));
+          } else {
+            arm(due);
+          }
+        }
+      }
+      long dropAt = lastInputAt + retention().toMillis();
+      if (dropAt <= now) {
+        drop();
+      } else {
+        arm(dropAt);
+        leave();
+      }
+    }
+
+    private Duration retention() {
+      boolean finished = ends.stream().anyMatch(end -> end.attempt() >= attempt);
+      return finished ? policy.finishedRetention() : policy.idleRetention();
+    }
+
+    /** Closes everything and forgets the run. */
+    void drop() {
+      windows.forEach(window -> publish(window, false));
+      for (long ticket : tickets()) {
+        out.left(state.waiting().get(ticket));
+        state.waiting().remove(ticket);
+      }
+      List<Long> manifests = new ArrayList<>();
+      state.names().keys().forEach(manifests::add);
+      manifests.forEach(state.names()::remove);
+      state.index().set(null);
+    }
+
+    private void arm(long at) {
+      if (at < armedAt) {
+        armedAt = at;
+        out.wakeAt(at);
+      }
+    }
+
+    void leave() {
+      arm(lastInputAt + retention().toMillis());
+      state
+          .index()
+          .set(
+              new WindowIndex(
+                  attempt,
+                  List.copyOf(windows),
+                  List.copyOf(ends),
+                  nextTicket,
+                  waiting,
+                  lastInputAt,
+                  armedAt));
+    }
+  }
+
+  private static boolean contains(int[] ascending, int layer) {
+    return ascending != null && Arrays.binarySearch(ascending, layer) >= 0;
+  }
+
+  /** Null of nothing. */
+  private static LayerWindow.Spread spread(double[] values) {
+    int n = values.length;
+    if (n == 0) {
+      return null;
+    }
+    double last = values[n - 1];
+    double sum = 0;
+    for (double value : values) {
+      sum += value;
+    }
+    Arrays.sort(values);
+    return new LayerWindow.Spread(
+        sum / n, values[0], values[n - 1], last, nearest(values, 0.5), nearest(values, 0.95));
+  }
+
+  private static double nearest(double[] ascending, double share) {
+    return ascending[(int) Math.ceil(share * ascending.length) - 1];
+  }
+}

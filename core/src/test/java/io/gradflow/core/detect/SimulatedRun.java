@@ -1,0 +1,400 @@
+package io.gradflow.core.detect;
+
+import io.gradflow.core.StepId;
+import io.gradflow.core.incident.Alert;
+import io.gradflow.core.incident.IncidentPolicy;
+import io.gradflow.core.incident.IncidentTracker;
+import io.gradflow.core.incident.RunIncidents;
+import io.gradflow.core.norm.ClosedBy;
+import io.gradflow.core.norm.NormColumns;
+import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.Step;
+import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.shard.Layer;
+import io.gradflow.core.shard.LayerKind;
+import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.MeshAxis;
+import io.gradflow.core.shard.NonFinite;
+import io.gradflow.core.shard.Placement;
+import io.gradflow.core.shard.Reporting;
+import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.shard.Stage;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.UnaryOperator;
+
+/**
+ * A run whose gradients are made up: each layer has a level in octaves and Gaussian noise about it.
+ * Steps go through detectors and incidents as they would in the job.
+ */
+public final class SimulatedRun {
+  public static final String RUN = "run-1";
+  private static final long ELEMENTS = 4_096;
+
+  private final LayerTable table;
+  private final double[] level;
+  private final double noise;
+  private final Random random;
+  private final IncidentTracker tracker = new IncidentTracker(IncidentPolicy.DEFAULT);
+  private final List<Alert> alerts = new ArrayList<>();
+  private final List<StepFindings> verdicts = new ArrayList<>();
+  private DetectionPolicy policy = DetectionPolicy.DEFAULT;
+  private RunTrends trends;
+  private RunIncidents incidents;
+  private long attempt = 1;
+  private long next;
+  private long every = 1;
+
+  public SimulatedRun(long seed, double noise) {
+    this(seed, noise, manifest(UnaryOperator.identity()));
+  }
+
+  public SimulatedRun(long seed, double noise, Manifest manifest) {
+    this.table = LayerTable.of(manifest);
+    this.noise = noise;
+    this.random = new Random(seed);
+    this.level = new double[table.size()];
+    for (int i = 0; i < level.length; i++) {
+      level[i] = -8 + random.nextDouble();
+    }
+  }
+
+  /** Eight blocks of a weight and a bias each, depth 0 to 7. */
+  public static Manifest manifest(UnaryOperator<Layer> change) {
+    var layers = new ArrayList<Layer>();
+    for (int d = 0; d < 8; d++) {
+      for (LayerKind kind : List.of(LayerKind.WEIGHT, LayerKind.BIAS)) {
+        var name = "block" + d + (kind == LayerKind.WEIGHT ? ".weight" : ".bias");
+        layers.add(
+            change.apply(
+                new Layer(
+                    name,
+                    "block" + d,
+                    d,
+                    kind,
+                    ELEMENTS,
+                    "float32",
+                    true,
+                    false,
+                    false,
+                    null,
+                    List.of(Placement.REPLICATE))));
+      }
+    }
+    return new Manifest(
+            RUN,
+            1,
+            StepId.MAIN_STREAM,
+            0,
+            0,
+            1,
+            0,
+            layers.size(),
+            4,
+            List.of(new MeshAxis("dp_replicate", 4)),
+            List.of(new Reporting(Stage.REDUCED, null, 1), new Reporting(Stage.LOCAL, null, 1)),
+            "mean",
+            "float32",
+            "float32",
+            "float32",
+            "sgd",
+            null,
+            layers)
+        .identified();
+  }
+
+  public SimulatedRun policy(DetectionPolicy newPolicy) {
+    policy = newPolicy;
+    return this;
+  }
+
+  /** From now on only every n-th step is published. */
+  public SimulatedRun publishEvery(long n) {
+    every = n;
+    return this;
+  }
+
+  /** A restart from a checkpoint. */
+  public SimulatedRun restart(long fromStep) {
+    attempt++;
+    next = fromStep;
+    return this;
+  }
+
+  public SimulatedRun shift(String layer, double octaves) {
+    level[layer(layer)] += octaves;
+    return this;
+  }
+
+  public SimulatedRun shiftAll(double octaves) {
+    for (int i = 0; i < level.length; i++) {
+      level[i] += octaves;
+    }
+    return this;
+  }
+
+  public int layer(String name) {
+    for (int i = 0; i < table.size(); i++) {
+      if (table.name(i).equals(name)) {
+        return i;
+      }
+    }
+    throw new IllegalArgumentException(name);
+  }
+
+  /** Runs healthy steps. */
+  public SimulatedRun healthy(int steps) {
+    return steps(steps, UnaryOperator.identity());
+  }
+
+  /** Runs steps with a change to each. */
+  public SimulatedRun steps(int count, UnaryOperator<Draft> change) {
+    for (int i = 0; i < count; i++) {
+      step(change.apply(draft()));
+    }
+    return this;
+  }
+
+  /** The next step, not yet run. */
+  public Draft draft() {
+    var draft = new Draft(next);
+    next += every;
+    return draft;
+  }
+
+  /** Runs one step. */
+  public SimulatedRun step(Draft draft) {
+    return step(draft.step());
+  }
+
+  /** Runs one step. */
+  public SimulatedRun step(Step step) {
+    var judgement = RunDetector.judge(policy, table, trends, step);
+    trends = judgement.state();
+    judgement
+        .findings()
+        .ifPresent(
+            verdict -> {
+              verdicts.add(verdict);
+              var outcome = tracker.fold(incidents, verdict, 1_000 * step.id().step());
+              incidents = outcome.state();
+              alerts.addAll(outcome.alerts());
+            });
+    return this;
+  }
+
+  public long nextStep() {
+    return next;
+  }
+
+  public List<Alert> alerts() {
+    return alerts;
+  }
+
+  public List<StepFindings> verdicts() {
+    return verdicts;
+  }
+
+  public List<Finding> findings() {
+    return verdicts.stream().flatMap(verdict -> verdict.findings().stream()).toList();
+  }
+
+  public RunTrends trends() {
+    return trends;
+  }
+
+  public RunIncidents incidents() {
+    return incidents;
+  }
+
+  public IncidentTracker tracker() {
+    return tracker;
+  }
+
+  /** A step being written. */
+  public final class Draft {
+    private final long number;
+    private final double[] l2 = new double[table.size()];
+    private final double[] rms = new double[table.size()];
+    private final long[] zeros = new long[table.size()];
+    private final List<Integer> bad = new ArrayList<>();
+    private final double[] completeness = new double[table.size()];
+    private int badRank = -1;
+    private Double loss = 1.0;
+    private boolean skipped;
+    private boolean late;
+    private long revision = 8;
+    private int[] missing = {};
+    private ClosedBy closedBy = ClosedBy.COMPLETE;
+    private List<RunEvent> events = List.of();
+
+    private Draft(long number) {
+      this.number = number;
+      Arrays.fill(completeness, 1);
+      for (int i = 0; i < rms.length; i++) {
+        octaves(i, level[i] + noise * random.nextGaussian());
+      }
+    }
+
+    public long number() {
+      return number;
+    }
+
+    private Draft octaves(int layer, double x) {
+      rms[layer] = Math.pow(2, x);
+      l2[layer] = rms[layer] * Math.sqrt(ELEMENTS);
+      return this;
+    }
+
+    public Draft raise(String name, double octaves) {
+      return octaves(layer(name), Math.log(rms[layer(name)]) / Math.log(2) + octaves);
+    }
+
+    public Draft raiseAll(double octaves) {
+      for (int i = 0; i < rms.length; i++) {
+        octaves(i, Math.log(rms[i]) / Math.log(2) + octaves);
+      }
+      return this;
+    }
+
+    /** Drops octaves at depth 0, none at depth 7, a line between. */
+    public Draft slope(double octaves) {
+      for (int i = 0; i < rms.length; i++) {
+        octaves(i, Math.log(rms[i]) / Math.log(2) - octaves * (7 - table.depth(i)) / 7);
+      }
+      return this;
+    }
+
+    public Draft dead(String... names) {
+      for (String name : names) {
+        rms[layer(name)] = 0;
+        l2[layer(name)] = 0;
+        zeros[layer(name)] = ELEMENTS;
+      }
+      return this;
+    }
+
+    public Draft nan(int rank, String... names) {
+      badRank = rank;
+      for (String name : names) {
+        bad.add(layer(name));
+      }
+      return this;
+    }
+
+    public Draft loss(Double value) {
+      loss = value;
+      return this;
+    }
+
+    public Draft skipped() {
+      skipped = true;
+      return this;
+    }
+
+    public Draft late() {
+      late = true;
+      return this;
+    }
+
+    public Draft revision(long value) {
+      revision = value;
+      return this;
+    }
+
+    public Draft missing(int... ranks) {
+      missing = ranks;
+      return this;
+    }
+
+    public Draft closedBy(ClosedBy value) {
+      closedBy = value;
+      return this;
+    }
+
+    public Draft finished() {
+      events =
+          List.of(
+              new RunEvent(
+                  RUN, attempt, StepId.MAIN_STREAM, number, RunEvent.Type.FINISHED, 0, Map.of()));
+      return this;
+    }
+
+    /** Of a layer only a part was received, its received elements being as given. */
+    public Draft incomplete(String name, double share) {
+      completeness[layer(name)] = share;
+      zeros[layer(name)] = Math.round(zeros[layer(name)] * share);
+      return this;
+    }
+
+    public Step step() {
+      double[] norm = l2.clone();
+      double[] meanSquare = rms.clone();
+      int[] badLayers = bad.stream().sorted().mapToInt(Integer::intValue).toArray();
+      for (int i : badLayers) {
+        norm[i] = Double.NaN;
+        meanSquare[i] = Double.NaN;
+      }
+      long[] ones = new long[badLayers.length];
+      Arrays.fill(ones, 1);
+      int[] ranks = new int[badLayers.length];
+      Arrays.fill(ranks, badRank);
+      int[] incomplete = new int[0];
+      double[] shares = new double[0];
+      for (int i = 0; i < completeness.length; i++) {
+        if (completeness[i] < 1) {
+          incomplete = Arrays.copyOf(incomplete, incomplete.length + 1);
+          shares = Arrays.copyOf(shares, shares.length + 1);
+          incomplete[incomplete.length - 1] = i;
+          shares[shares.length - 1] = completeness[i];
+        }
+      }
+      return new Step(
+          new StepId(RUN, attempt, StepId.MAIN_STREAM, number),
+          table.manifestId(),
+          0,
+          1,
+          0,
+          revision,
+          closedBy,
+          late,
+          1,
+          4,
+          missing,
+          0,
+          incomplete.length == 0 ? null : incomplete,
+          incomplete.length == 0 ? null : shares,
+          1,
+          new NormColumns(
+              null,
+              norm,
+              norm,
+              meanSquare,
+              l2,
+              zeros,
+              badLayers.length == 0
+                  ? null
+                  : new NonFinite(badLayers, ones, new long[ones.length], new long[ones.length]),
+              badLayers.length == 0 ? null : ranks),
+          new RankEvidence(
+              new int[] {0, 1, 2, 3},
+              new double[4],
+              new long[4],
+              new long[4],
+              0,
+              new int[0],
+              new float[0],
+              null,
+              null,
+              null,
+              null,
+              null,
+              null),
+          new StepScalars(loss, null, null, null, skipped, null, null, 32),
+          events);
+    }
+  }
+}

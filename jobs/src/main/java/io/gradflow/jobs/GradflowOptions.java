@@ -1,0 +1,71 @@
+package io.gradflow.jobs;
+
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.connector.base.DeliveryGuarantee;
+
+/** Every option of the jobs, with its type, its default and what it does: the one home of each. */
+public final class GradflowOptions {
+  /**
+   * Options with this prefix go to every Kafka client as they are, e.g. {@code
+   * gradflow.kafka.properties.security.protocol}.
+   */
+  public static final String KAFKA_PROPERTIES_PREFIX = "gradflow.kafka.properties.";
+
+  /** Where Kafka is. */
+  public static final ConfigOption<String> BOOTSTRAP_SERVERS =
+      ConfigOptions.key("gradflow.kafka.bootstrap.servers")
+          .stringType()
+          .noDefaultValue()
+          .withDescription("Kafka brokers, host:port, comma-separated.");
+
+  /** The consumer group's name, to which the job's own is appended. */
+  public static final ConfigOption<String> GROUP_ID_PREFIX =
+      ConfigOptions.key("gradflow.kafka.group.id.prefix")
+          .stringType()
+          .defaultValue("gradflow")
+          .withDescription(
+              "Consumer groups are <prefix>-norm and <prefix>-alert; offsets are committed at checkpoints.");
+
+  /** Where a job without a checkpoint starts to read shards or steps. */
+  public static final ConfigOption<Start> START =
+      ConfigOptions.key("gradflow.source.start")
+          .enumType(Start.class)
+          .defaultValue(Start.EARLIEST)
+          .withDescription(
+              "Where a job without a checkpoint or savepoint begins to read shards (NormJob) or steps (AlertJob). Manifests,"
+                  + " run events and rules are always read from the beginning.");
+
+  /** How often alerts may be written. */
+  public static final ConfigOption<DeliveryGuarantee> ALERT_DELIVERY =
+      ConfigOptions.key("gradflow.alerts.delivery")
+          .enumType(DeliveryGuarantee.class)
+          .defaultValue(DeliveryGuarantee.AT_LEAST_ONCE)
+          .withDescription(
+              "at-least-once: alerts appear within milliseconds, and after a failure possibly twice under one alertId."
+                  + " exactly-once: they appear at checkpoints, to read_committed readers, once.");
+
+  /** Names the alert sink's transactions. */
+  public static final ConfigOption<String> ALERT_TRANSACTION_PREFIX =
+      ConfigOptions.key("gradflow.alerts.transactional.id.prefix")
+          .stringType()
+          .defaultValue("gradflow-alerts")
+          .withDescription(
+              "Prefix of the alert sink's transactional ids, one per deployment: the ACL boundary too.");
+
+  /** Where Confluent-framed records' schemas are. */
+  public static final ConfigOption<String> REGISTRY_URL =
+      ConfigOptions.key("gradflow.schema.registry.url")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Base URL of a Confluent-compatible schema registry; needed only if trainers write its 5-byte framing.");
+
+  private GradflowOptions() {}
+
+  /** Where to begin. */
+  public enum Start {
+    EARLIEST,
+    LATEST
+  }
+}

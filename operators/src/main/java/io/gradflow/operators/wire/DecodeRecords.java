@@ -1,0 +1,78 @@
+package io.gradflow.operators.wire;
+
+import io.gradflow.operators.types.RecordTypes;
+import io.gradflow.schema.Codec;
+import io.gradflow.schema.Decoded;
+import io.gradflow.schema.Decoder;
+import io.gradflow.schema.WriterSchemas;
+import java.net.URI;
+import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.streaming.api.functions.ProcessFunction;
+import org.apache.flink.util.Collector;
+import org.apache.flink.util.OutputTag;
+import org.apache.flink.util.function.SerializableSupplier;
+
+/**
+ * Decodes the records of one topic. Never throws on input: what cannot be read goes to {@link
+ * #DEAD_LETTERS} byte for byte.
+ *
+ * <p>Keeps no state. A record without value in a compacted topic is a deletion and says nothing
+ * here.
+ *
+ * @param <T> the topic's value
+ */
+public final class DecodeRecords<T> extends ProcessFunction<RawRecord, T> {
+  /** What could not be read, addressed to the dead letters. */
+  public static final OutputTag<OutgoingRecord> DEAD_LETTERS =
+      new OutputTag<>("dead-letters", RecordTypes.of(OutgoingRecord.class));
+
+  private final SerializableSupplier<Codec<T>> codec;
+  private final String registryUrl;
+  private final DeadLetters deadLetters;
+  private transient Decoder<T> decoder;
+  private transient boolean compacted;
+  private transient Counter decoded;
+  private transient Counter undecodable;
+
+  /**
+   * @param codec how to find the codec; codecs themselves do not travel
+   * @param registryUrl where schemas of Confluent-framed records are; null if there is no registry
+   * @param deadLetters how this job writes them
+   */
+  public DecodeRecords(
+      SerializableSupplier<Codec<T>> codec, String registryUrl, DeadLetters deadLetters) {
+    this.codec = codec;
+    this.registryUrl = registryUrl;
+    this.deadLetters = deadLetters;
+  }
+
+  @Override
+  public void open(OpenContext context) {
+    decoder =
+        codec
+            .get()
+            .decoder(
+                registryUrl == null
+                    ? WriterSchemas.known()
+                    : WriterSchemas.withRegistry(URI.create(registryUrl)));
+    compacted = codec.get().topic().isCompacted();
+    decoded = getRuntimeContext().getMetricGroup().counter("decoded");
+    undecodable = getRuntimeContext().getMetricGroup().counter("undecodable");
+  }
+
+  @Override
+  public void processElement(RawRecord record, Context context, Collector<T> out) {
+    if (record.value() == null && compacted) {
+      return;
+    }
+    Decoded<T> result = decoder.decode(record.value(), record.origin());
+    if (result.failure() == null) {
+      decoded.inc();
+      out.collect(result.value());
+    } else {
+      undecodable.inc();
+      context.output(DEAD_LETTERS, deadLetters.of(record, result.failure()));
+    }
+  }
+}
