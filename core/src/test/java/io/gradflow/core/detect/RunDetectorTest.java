@@ -311,16 +311,14 @@ class RunDetectorTest {
   }
 
   @Test
-  void theTornEndOfAnAbandonedAttemptMissesNobody() {
-    var abandoned =
-        new SimulatedRun(1, 0.2).healthy(5).steps(9, s -> s.missing(1).closedBy(ClosedBy.FINISHED));
-    var finished =
-        new SimulatedRun(1, 0.2)
-            .healthy(5)
-            .steps(9, s -> s.missing(1).closedBy(ClosedBy.FINISHED).finished());
+  void inTheTornEndOfAnAttemptARankIsMissingAfterEightSteps() {
+    var torn =
+        new SimulatedRun(1, 0.2).healthy(5).steps(7, s -> s.missing(1).closedBy(ClosedBy.FINISHED));
+    assertThat(torn.findings()).isEmpty();
 
-    assertThat(abandoned.findings()).isEmpty();
-    assertThat(finished.findings()).hasSize(7);
+    torn.steps(1, s -> s.missing(1).closedBy(ClosedBy.FINISHED));
+
+    assertThat(torn.findings()).extracting(Finding::onsetStep).containsExactly(5L);
   }
 
   @Test
