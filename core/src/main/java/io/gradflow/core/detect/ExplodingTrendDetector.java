@@ -35,7 +35,6 @@ import java.util.Arrays;
  */
 public final class ExplodingTrendDetector {
   private static final double NOISE_FLOOR = 0.001;
-  private static final double OVERFLOW_OCTAVE = 128;
 
   private ExplodingTrendDetector() {}
 
@@ -202,7 +201,7 @@ public final class ExplodingTrendDetector {
       double rise,
       Verdicts out) {
     int i = ranking.at(place);
-    double headroom = OVERFLOW_OCTAVE - log2(reading.step().norms().linf()[i]);
+    double headroom = reading.table().overflowOctave(i) - log2(reading.step().norms().linf()[i]);
     long overflow = reading.stepNumber() + (long) Math.ceil(headroom / slope);
     out.layer(
         EXPLODING_TREND,
@@ -215,12 +214,13 @@ public final class ExplodingTrendDetector {
         settings.rise(),
         "octaves",
         ("The gradient of %s has grown to %s times its level since about step %d, by %s %% a step;"
-                + " at this rate float32 overflows at step %d.")
+                + " at this rate it overflows %s at step %d.")
             .formatted(
                 reading.table().label(i),
                 Wording.factor(rise),
                 ranking.onset(place),
                 Wording.number(100 * (Math.pow(2, slope) - 1)),
+                reading.table().dtype(i),
                 overflow));
   }
 

@@ -16,8 +16,6 @@ import java.util.stream.IntStream;
  * once per manifest, immutable.
  */
 public final class LayerTable {
-  private static final int MAX_LABEL = 120;
-
   /** Fewer layers of a kind than this have no median worth comparing with. */
   private static final int MIN_PEERS = 4;
 
@@ -34,6 +32,7 @@ public final class LayerTable {
   private final String[] names;
   private final int[] depths;
   private final long[] elements;
+  private final String[] dtypes;
   private final boolean[] mayDie;
   private final boolean[] zeroInit;
   private final List<Peers> peers;
@@ -47,6 +46,7 @@ public final class LayerTable {
     names = new String[size];
     depths = new int[size];
     elements = new long[size];
+    dtypes = new String[size];
     mayDie = new boolean[size];
     zeroInit = new boolean[size];
     for (int i = 0; i < size; i++) {
@@ -54,6 +54,7 @@ public final class LayerTable {
       names[i] = layer.name();
       depths[i] = layer.depth() == null ? -1 : layer.depth();
       elements[i] = layer.elements();
+      dtypes[i] = layer.dtype();
       mayDie[i] =
           layer.trainable()
               && !layer.sparse()
@@ -105,10 +106,19 @@ public final class LayerTable {
     return names[layer];
   }
 
-  /** The layer's name for a sentence: of bounded length, without control characters. */
+  /** The layer's name for a sentence. */
   String label(int layer) {
-    String plain = names[layer].replaceAll("\\p{Cntrl}", "?");
-    return plain.length() <= MAX_LABEL ? plain : plain.substring(0, MAX_LABEL - 1) + "…";
+    return Wording.plain(names[layer]);
+  }
+
+  /** The gradient's number format for a sentence. */
+  String dtype(int layer) {
+    return Wording.plain(dtypes[layer]);
+  }
+
+  /** Octave at which the gradient's number format ends. */
+  int overflowOctave(int layer) {
+    return dtypes[layer].equals("float16") ? 16 : 128;
   }
 
   /** Position in the forward order, -1 if unknown. */

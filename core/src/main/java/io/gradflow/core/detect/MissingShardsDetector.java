@@ -85,16 +85,23 @@ public final class MissingShardsDetector {
           ranking.score(place),
           least,
           "steps",
-          over == 1
-              ? "Rank %d of %d has not reported since step %d."
-                  .formatted(ranks[k], step.worldSize(), steps[k])
-              : "Rank %d of %d has not reported since step %d, and %d other ranks are missing too."
-                  .formatted(ranks[k], step.worldSize(), steps[k], over - 1));
+          message(step, ranks[k], steps[k], over));
     }
     if (hold > 0) {
       out.active(MISSING_SHARDS);
     }
     return new State(ranks, ordinals, steps, hold);
+  }
+
+  private static String message(Step step, int rank, long since, int missing) {
+    String others =
+        missing == 1
+            ? "."
+            : missing == 2
+                ? ", and another rank is missing too."
+                : ", and %d other ranks are missing too.".formatted(missing - 1);
+    return "Rank %d of %d has not reported since step %d%s"
+        .formatted(rank, step.worldSize(), since, others);
   }
 
   /**

@@ -2,8 +2,10 @@ package io.gradflow.core.detect;
 
 import java.util.Locale;
 
-/** How quantities read in a sentence. */
+/** How quantities and names read in a sentence. */
 final class Wording {
+  private static final int MOST_CHARACTERS = 120;
+
   private Wording() {}
 
   /** A number to two or three digits. */
@@ -15,5 +17,13 @@ final class Wording {
   /** A ratio given in octaves, as a plain factor. */
   static String factor(double octaves) {
     return number(Math.pow(2, octaves));
+  }
+
+  /** A name of the run's own choosing: of bounded length, without control characters. */
+  static String plain(String name) {
+    String plain = name.replaceAll("\\p{Cntrl}", "?");
+    return plain.length() <= MOST_CHARACTERS
+        ? plain
+        : plain.substring(0, MOST_CHARACTERS - 1) + "…";
   }
 }

@@ -306,7 +306,7 @@ class RunDetectorTest {
     assertThat(first.rank()).isEqualTo(1);
     assertThat(first.onsetStep()).isEqualTo(8);
     assertThat(first.message())
-        .isEqualTo("Rank 1 of 4 has not reported since step 8, and 1 other ranks are missing too.");
+        .isEqualTo("Rank 1 of 4 has not reported since step 8, and another rank is missing too.");
     assertThat(run.verdicts().get(10).findings()).hasSize(2);
   }
 
@@ -412,6 +412,30 @@ class RunDetectorTest {
   }
 
   @Test
+  void theForecastOfGrowthKnowsTheNumberFormat() {
+    var run = new SimulatedRun(1, 0.1).healthy(100);
+    for (int i = 0; i < 100 && run.findings().isEmpty(); i++) {
+      run.shift("block3.weight", 0.04).healthy(1);
+    }
+
+    assertThat(run.findings().get(0).message())
+        .matches(
+            "The gradient of block3.weight has grown to [0-9.]+ times its level since about step"
+                + " [0-9]+, by [0-9.]+ % a step; at this rate it overflows float32 at step"
+                + " [0-9]+\\.");
+  }
+
+  @Test
+  void namesOfTheRunsChoosingDoNoHarmInSentences() {
+    String hostile = "a\nb" + "x".repeat(500);
+    var run =
+        new SimulatedRun(1, 0.1, SimulatedRun.manifest(layer -> named(layer, hostile)))
+            .steps(1, s -> s.nan(0, hostile));
+
+    assertThat(run.findings().get(0).message()).contains("a?bxxx").hasSizeLessThan(300);
+  }
+
+  @Test
   void aStepOfAnotherManifestIsRefused() {
     var run = new SimulatedRun(1, 0.2);
     Step step = run.draft().step();
@@ -424,6 +448,22 @@ class RunDetectorTest {
 
   private static Rule rule(FindingKind kind, Rule.Mode mode, Map<String, Double> thresholds) {
     return new Rule(DetectionPolicy.EVERY_RUN, kind, 1, mode, thresholds);
+  }
+
+  /** Renames block2.weight. */
+  private static Layer named(Layer layer, String name) {
+    return new Layer(
+        layer.name().equals("block2.weight") ? name : layer.name(),
+        layer.block(),
+        layer.depth(),
+        layer.kind(),
+        layer.elements(),
+        layer.dtype(),
+        true,
+        false,
+        false,
+        layer.tiedTo(),
+        layer.placement());
   }
 
   private static Layer with(Layer layer, boolean trainable, boolean sparse, boolean zeroInit) {

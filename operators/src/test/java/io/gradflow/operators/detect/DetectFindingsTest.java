@@ -13,9 +13,11 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.state.rocksdb.EmbeddedRocksDBStateBackend;
 import org.apache.flink.streaming.api.operators.co.CoBroadcastWithKeyedOperator;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.util.KeyedBroadcastOperatorTestHarness;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -57,6 +59,26 @@ class DetectFindingsTest {
           .containsOnly(FindingKind.EXPLODING_SPIKE);
       assertThat(job.output().subList(0, 40)).allMatch(step -> step.findings().isEmpty());
       assertNothingIsRetained(job);
+    }
+  }
+
+  @Test
+  void rocksDbStateGivesTheSameFindings() throws Exception {
+    try (var heap = job(true);
+        var rocksDb = job(DetectFindingsTest::onRocksDb, true)) {
+      for (var job : List.of(heap, rocksDb)) {
+        manifest(job, Samples.MANIFEST);
+        for (int i = 0; i < 35; i++) {
+          step(job, Samples.scaled(1, i, 1 + 0.01 * (i % 7)));
+        }
+        step(job, Samples.scaled(1, 35, 100));
+        step(job, Samples.nan(1, 36, 2));
+      }
+
+      assertThat(rocksDb.output()).hasSize(37);
+      assertThat(rocksDb.output())
+          .usingRecursiveFieldByFieldElementComparator()
+          .isEqualTo(heap.output());
     }
   }
 
@@ -249,21 +271,40 @@ class DetectFindingsTest {
     job.event(h -> h.processBroadcastElement(new StreamRecord<>(rule)));
   }
 
+  private static KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>
+      onHeap() throws Exception {
+    return new KeyedBroadcastOperatorTestHarness<>(
+        new CoBroadcastWithKeyedOperator<>(new DetectFindings(), List.of(DetectFindings.RULES)),
+        StepOrManifest::run,
+        Types.STRING,
+        1,
+        1,
+        0);
+  }
+
+  private static KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>
+      onRocksDb() throws Exception {
+    var harness = onHeap();
+    harness.setStateBackend(new EmbeddedRocksDBStateBackend());
+    return harness;
+  }
+
   private static Restarting<
           KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>,
           StepFindings>
       job(boolean restarts) throws Exception {
-    return new Restarting<>(
-        () ->
-            new KeyedBroadcastOperatorTestHarness<>(
-                new CoBroadcastWithKeyedOperator<>(
-                    new DetectFindings(), List.of(DetectFindings.RULES)),
-                StepOrManifest::run,
-                Types.STRING,
-                1,
-                1,
-                0),
-        DetectFindings.REJECTED,
-        restarts);
+    return job(DetectFindingsTest::onHeap, restarts);
+  }
+
+  private static Restarting<
+          KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>,
+          StepFindings>
+      job(
+          Restarting.Fresh<
+                  KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>>
+              fresh,
+          boolean restarts)
+          throws Exception {
+    return new Restarting<>(fresh, DetectFindings.REJECTED, restarts);
   }
 }
