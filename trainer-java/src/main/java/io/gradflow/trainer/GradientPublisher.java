@@ -1,0 +1,192 @@
+package io.gradflow.trainer;
+
+import io.gradflow.core.StepId;
+import io.gradflow.core.shard.LayerColumns;
+import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.shard.Stage;
+import io.gradflow.trainer.Sender.Notice;
+import io.gradflow.trainer.Sender.PendingShard;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/**
+ * Publishes one rank's gradients.
+ *
+ * <p>Guarantees: after {@link #start} nothing throws and nothing but {@link #close(Duration)} waits
+ * for Kafka, whether the broker is there, slow or dead. What finds no room is counted ({@link
+ * #stats}), and the count travels with the next record. Records of one rank keep their order.
+ *
+ * <p>Assumes that one thread at a time reports steps; any thread may do the rest.
+ */
+public final class GradientPublisher implements AutoCloseable {
+  private static final Duration CLOSING = Duration.ofSeconds(2);
+
+  private final PublisherOptions options;
+  private final InstantSource clock;
+  private final Tally tally = new Tally();
+  private final Complaints complaints;
+  private final Outbox<PendingShard, Notice> outbox;
+  private final Sender sender;
+  private final Thread thread;
+  private volatile long manifestId;
+  private volatile long lastStep = -1;
+  private long stepBeforeLast = -1;
+  private long notices;
+
+  GradientPublisher(
+      PublisherOptions options, Supplier<Producer<byte[], byte[]>> producers, InstantSource clock) {
+    this.options = options;
+    this.clock = clock;
+    String name =
+        "gradflow publisher of run "
+            + options.runId()
+            + " stream "
+            + options.stream()
+            + " rank "
+            + options.rank();
+    this.complaints = new Complaints(name, clock);
+    this.outbox = new Outbox<>(options.queueCapacity());
+    this.sender = new Sender(options, outbox, producers, clock, tally, complaints);
+    this.thread = new Thread(sender, name);
+    thread.setDaemon(true);
+    thread.start();
+  }
+
+  /** Starts publishing. Connects in the background: the broker need not be there yet. */
+  public static GradientPublisher start(PublisherOptions options) {
+    Map<String, Object> properties = producerProperties(options);
+    return new GradientPublisher(
+        options,
+        () -> new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer()),
+        InstantSource.system());
+  }
+
+  private static Map<String, Object> producerProperties(PublisherOptions options) {
+    Map<String, Object> properties = new HashMap<>();
+    properties.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, options.bootstrapServers());
+    properties.put(ProducerConfig.CLIENT_ID_CONFIG, "gradflow-rank-" + options.rank());
+    properties.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
+    properties.put(ProducerConfig.ACKS_CONFIG, "all");
+    properties.put(ProducerConfig.LINGER_MS_CONFIG, 5);
+    // Only the sender's own thread ever waits for these.
+    properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 1_000);
+    properties.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, 10_000);
+    properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 30_000);
+    properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 16L << 20);
+    properties.putAll(options.kafka());
+    return properties;
+  }
+
+  /**
+   * Publishes what the training is made of, and refers to it from the next step on. One rank is
+   * enough for all that have the same layers; the others {@link #refer} to it.
+   *
+   * @param manifest a whole one; its id is computed here
+   */
+  public void announce(Manifest manifest) {
+    try {
+      Manifest identified = manifest.identified();
+      refer(identified.manifestId());
+      put(identified, null);
+    } catch (RuntimeException e) {
+      lose("a manifest cannot be published", e);
+    }
+  }
+
+  /** Refers to a manifest that another rank announces, from the next step on. */
+  public void refer(long announcedManifestId) {
+    manifestId = announcedManifestId;
+  }
+
+  /**
+   * Publishes something that happened to the run, after the last step reported. One rank is enough.
+   *
+   * @param attributes details by name, e.g. {@code learningRate, batch, checkpoint}
+   */
+  public void event(RunEvent.Type type, Map<String, String> attributes) {
+    try {
+      put(
+          null,
+          new RunEvent(
+              options.runId(),
+              options.attempt(),
+              options.stream(),
+              lastStep,
+              type,
+              clock.millis(),
+              Map.copyOf(attributes)));
+    } catch (RuntimeException e) {
+      lose("an event cannot be published", e);
+    }
+  }
+
+  /** A report of a step, to be filled and published; the stream's steps count from 0. */
+  public StepReport step(long step) {
+    return new StepReport(this, step);
+  }
+
+  /** What became of everything handed over so far. */
+  public PublisherStats stats() {
+    return tally.stats();
+  }
+
+  /**
+   * Sends what waits and ends, after this long at the latest; what is left then is counted as
+   * dropped or failed. A second call does nothing.
+   */
+  public void close(Duration atMost) {
+    // The sender's time is shorter, so that it can still count what it could not send.
+    sender.close(atMost.multipliedBy(9).dividedBy(10));
+    try {
+      thread.join(Math.max(1, atMost.toMillis()));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    thread.interrupt();
+  }
+
+  /** {@link #close(Duration)} within two seconds. */
+  @Override
+  public void close() {
+    close(CLOSING);
+  }
+
+  void publish(StepReport report, Map<Stage, LayerColumns> stages) {
+    if (report.step != lastStep) {
+      // A training that goes back in steps begins anew.
+      stepBeforeLast = report.step > lastStep ? lastStep : -1;
+      lastStep = report.step;
+    }
+    stages.forEach(
+        (stage, columns) -> {
+          tally.handedOver();
+          tally.dropped(
+              outbox.putShard(
+                  new PendingShard(report, stage, columns, stepBeforeLast, manifestId)));
+        });
+  }
+
+  void unmeasured(long step, Stage stage, RuntimeException cause) {
+    StepId id = new StepId(options.runId(), options.attempt(), options.stream(), step);
+    lose("the " + stage + " gradient of " + id + " cannot be measured", cause);
+  }
+
+  private synchronized void put(Manifest manifest, RunEvent event) {
+    tally.handedOver();
+    tally.dropped(outbox.putNotice(new Notice(notices++, manifest, event)));
+  }
+
+  private void lose(String what, RuntimeException cause) {
+    tally.handedOver();
+    tally.dropped(1);
+    complaints.about(what, cause);
+  }
+}
