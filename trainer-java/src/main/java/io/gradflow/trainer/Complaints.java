@@ -4,14 +4,18 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 
-/** Logs what went wrong, at most once a minute: a dead broker must not fill the trainer's log. */
+/**
+ * Remembers what went wrong last, and logs it at most once a minute: a dead broker must not fill
+ * the trainer's log.
+ */
 final class Complaints {
   private static final System.Logger LOG = System.getLogger(GradientPublisher.class.getName());
   private static final Duration SILENCE = Duration.ofMinutes(1);
 
   private final String who;
   private final InstantSource clock;
-  private Instant last = Instant.MIN;
+  private Instant silentUntil = Instant.MIN;
+  private volatile String last;
 
   Complaints(String who, InstantSource clock) {
     this.who = who;
@@ -19,17 +23,18 @@ final class Complaints {
   }
 
   synchronized void about(String what, Throwable cause) {
+    last = what + ": " + cause;
     Instant now = clock.instant();
-    if (now.isAfter(last.equals(Instant.MIN) ? last : last.plus(SILENCE))) {
-      last = now;
+    if (!now.isBefore(silentUntil)) {
+      silentUntil = now.plus(SILENCE);
       LOG.log(
           System.Logger.Level.WARNING,
-          who
-              + ": "
-              + what
-              + ": "
-              + cause
-              + " (training goes on; further ones unlogged for 1 min)");
+          who + ": " + last + " (training goes on; silent for a minute)");
     }
+  }
+
+  /** The most recent one; null if there was none. */
+  String last() {
+    return last;
   }
 }

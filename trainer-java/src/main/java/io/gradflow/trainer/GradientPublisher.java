@@ -1,6 +1,5 @@
 package io.gradflow.trainer;
 
-import io.gradflow.core.StepId;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
@@ -20,11 +19,13 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 /**
  * Publishes one rank's gradients.
  *
- * <p>Guarantees: after {@link #start} nothing throws and nothing but {@link #close(Duration)} waits
- * for Kafka, whether the broker is there, slow or dead. What finds no room is counted ({@link
- * #stats}), and the count travels with the next record. Records of one rank keep their order.
+ * <p>Guarantees: after {@link #open} nothing throws and nothing but {@link #close(Duration)} waits
+ * for Kafka, whether the broker is there, slow or dead. What is handed over waits in a bounded
+ * queue for a daemon thread that encodes and sends it in order. A shard that finds the queue full
+ * pushes the oldest one out; manifest and events stay. What is lost is counted ({@link #stats}),
+ * and the count travels in every later shard.
  *
- * <p>Assumes that one thread at a time reports steps; any thread may do the rest.
+ * <p>Several threads may publish, but steps must be published in order.
  */
 public final class GradientPublisher implements AutoCloseable {
   private static final Duration CLOSING = Duration.ofSeconds(2);
@@ -37,12 +38,15 @@ public final class GradientPublisher implements AutoCloseable {
   private final Sender sender;
   private final Thread thread;
   private volatile long manifestId;
-  private volatile long lastStep = -1;
+  private long lastStep = -1;
   private long stepBeforeLast = -1;
   private long notices;
 
   GradientPublisher(
-      PublisherOptions options, Supplier<Producer<byte[], byte[]>> producers, InstantSource clock) {
+      PublisherOptions options,
+      Manifest manifest,
+      Supplier<Producer<byte[], byte[]>> producers,
+      InstantSource clock) {
     this.options = options;
     this.clock = clock;
     String name =
@@ -58,13 +62,19 @@ public final class GradientPublisher implements AutoCloseable {
     this.thread = new Thread(sender, name);
     thread.setDaemon(true);
     thread.start();
+    announce(manifest);
   }
 
-  /** Starts publishing. Connects in the background: the broker need not be there yet. */
-  public static GradientPublisher start(PublisherOptions options) {
+  /**
+   * Opens a publisher. Kafka is connected to in the background and need not be there yet.
+   *
+   * @param manifest the layers whose gradients will be published, whole; see {@link #announce}
+   */
+  public static GradientPublisher open(PublisherOptions options, Manifest manifest) {
     Map<String, Object> properties = producerProperties(options);
     return new GradientPublisher(
         options,
+        manifest,
         () -> new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer()),
         InstantSource.system());
   }
@@ -75,43 +85,76 @@ public final class GradientPublisher implements AutoCloseable {
     properties.put(ProducerConfig.CLIENT_ID_CONFIG, "gradflow-rank-" + options.rank());
     properties.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
     properties.put(ProducerConfig.ACKS_CONFIG, "all");
-    properties.put(ProducerConfig.LINGER_MS_CONFIG, 5);
+    properties.put(ProducerConfig.LINGER_MS_CONFIG, 2);
     // Only the sender's own thread ever waits for these.
     properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 1_000);
     properties.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, 10_000);
     properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 30_000);
     properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 16L << 20);
-    properties.putAll(options.kafka());
+    properties.putAll(options.kafkaProperties());
     return properties;
   }
 
   /**
-   * Publishes what the training is made of, and refers to it from the next step on. One rank is
-   * enough for all that have the same layers; the others {@link #refer} to it.
+   * Refers to this manifest from the next step on, as a changed model needs. The lowest rank that
+   * reports anything publishes it, alone, before anything else; again after any loss.
    *
-   * @param manifest a whole one; its id is computed here
+   * @param manifest a whole one; its id, unless it has one, is computed here
    */
   public void announce(Manifest manifest) {
     try {
-      Manifest identified = manifest.identified();
-      refer(identified.manifestId());
-      put(identified, null);
+      Manifest identified = manifest.manifestId() == 0 ? manifest.identified() : manifest;
+      manifestId = identified.manifestId();
+      if (options.rank() == lowestReportingRank(identified)) {
+        put(identified, null);
+      }
     } catch (RuntimeException e) {
       lose("a manifest cannot be published", e);
     }
   }
 
-  /** Refers to a manifest that another rank announces, from the next step on. */
-  public void refer(long announcedManifestId) {
-    manifestId = announcedManifestId;
+  private static int lowestReportingRank(Manifest manifest) {
+    return manifest.reporting().stream()
+        .mapToInt(r -> r.ranks() == null || r.ranks().length == 0 ? 0 : r.ranks()[0])
+        .min()
+        .orElse(0);
+  }
+
+  /** Publishes what the report has of each stage. Returns at once, never throws. */
+  public void publish(StepReport report) {
+    if (report.unmeasured != null) {
+      lose("a gradient of step " + report.step + " cannot be measured", report.unmeasured);
+    }
+    publish(report, Stage.LOCAL, report.local);
+    publish(report, Stage.REDUCED, report.reduced);
+  }
+
+  private void publish(StepReport report, Stage stage, LayerColumns columns) {
+    if (columns != null) {
+      tally.offered();
+      long previous = previousStep(report.step);
+      tally.dropped(
+          outbox.putShard(new PendingShard(report, stage, columns, previous, manifestId)));
+    }
+  }
+
+  /** The step reported before this one, -1 at the first; a training that goes back begins anew. */
+  private synchronized long previousStep(long step) {
+    if (step != lastStep) {
+      stepBeforeLast = step > lastStep ? lastStep : -1;
+      lastStep = step;
+    }
+    return stepBeforeLast;
   }
 
   /**
-   * Publishes something that happened to the run, after the last step reported. One rank is enough.
+   * Publishes something that happened to the run. One rank should do it for all. Returns at once,
+   * never throws.
    *
+   * @param step the last step published before it; of {@code FINISHED} the run's last
    * @param attributes details by name, e.g. {@code learningRate, batch, checkpoint}
    */
-  public void event(RunEvent.Type type, Map<String, String> attributes) {
+  public void event(RunEvent.Type type, long step, Map<String, String> attributes) {
     try {
       put(
           null,
@@ -119,7 +162,7 @@ public final class GradientPublisher implements AutoCloseable {
               options.runId(),
               options.attempt(),
               options.stream(),
-              lastStep,
+              step,
               type,
               clock.millis(),
               Map.copyOf(attributes)));
@@ -128,19 +171,14 @@ public final class GradientPublisher implements AutoCloseable {
     }
   }
 
-  /** A report of a step, to be filled and published; the stream's steps count from 0. */
-  public StepReport step(long step) {
-    return new StepReport(this, step);
-  }
-
-  /** What became of everything handed over so far. */
+  /** How it is doing now. */
   public PublisherStats stats() {
-    return tally.stats();
+    return tally.stats(complaints.last());
   }
 
   /**
    * Sends what waits and ends, after this long at the latest; what is left then is counted as
-   * dropped or failed. A second call does nothing.
+   * dropped. A second call does nothing.
    */
   public void close(Duration atMost) {
     // The sender's time is shorter, so that it can still count what it could not send.
@@ -159,33 +197,13 @@ public final class GradientPublisher implements AutoCloseable {
     close(CLOSING);
   }
 
-  void publish(StepReport report, Map<Stage, LayerColumns> stages) {
-    if (report.step != lastStep) {
-      // A training that goes back in steps begins anew.
-      stepBeforeLast = report.step > lastStep ? lastStep : -1;
-      lastStep = report.step;
-    }
-    stages.forEach(
-        (stage, columns) -> {
-          tally.handedOver();
-          tally.dropped(
-              outbox.putShard(
-                  new PendingShard(report, stage, columns, stepBeforeLast, manifestId)));
-        });
-  }
-
-  void unmeasured(long step, Stage stage, RuntimeException cause) {
-    StepId id = new StepId(options.runId(), options.attempt(), options.stream(), step);
-    lose("the " + stage + " gradient of " + id + " cannot be measured", cause);
-  }
-
   private synchronized void put(Manifest manifest, RunEvent event) {
-    tally.handedOver();
+    tally.offered();
     tally.dropped(outbox.putNotice(new Notice(notices++, manifest, event)));
   }
 
   private void lose(String what, RuntimeException cause) {
-    tally.handedOver();
+    tally.offered();
     tally.dropped(1);
     complaints.about(what, cause);
   }

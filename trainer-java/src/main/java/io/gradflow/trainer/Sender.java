@@ -108,7 +108,7 @@ final class Sender implements Runnable {
       outbox.close();
       tally.dropped(outbox.discard());
       while (unacknowledged.poll() != null) {
-        tally.failed();
+        tally.dropped(1);
       }
     }
   }
@@ -144,7 +144,7 @@ final class Sender implements Runnable {
           () -> shard(entry.shard()),
           tally::sent,
           () -> {
-            tally.failed();
+            tally.dropped(1);
             lostSome = true;
           });
     }
@@ -158,7 +158,7 @@ final class Sender implements Runnable {
     for (int left = unacknowledged.size(); left > 0; left--) {
       Notice notice = unacknowledged.poll();
       if (notice.order() < acknowledged(notice).get()) {
-        tally.failed();
+        tally.dropped(1);
       } else {
         send(notice);
       }
@@ -191,7 +191,7 @@ final class Sender implements Runnable {
       records = codec.encode(value.get());
     } catch (RuntimeException e) {
       complaints.about("a record for " + codec.topic().topicName() + " cannot be written", e);
-      tally.failed();
+      tally.dropped(1);
       return;
     }
     Receipt receipt = new Receipt(records.size(), delivered, lost);
@@ -232,7 +232,7 @@ final class Sender implements Runnable {
     return new Shard(
         new StepId(options.runId(), options.attempt(), options.stream(), report.step),
         options.rank(),
-        options.coords(),
+        options.coords().stream().mapToInt(Integer::intValue).toArray(),
         0,
         1,
         pending.manifestId(),
@@ -242,12 +242,12 @@ final class Sender implements Runnable {
         report.accumSteps,
         clock.millis(),
         sequence++,
-        tally.lost(),
-        report.weight,
+        tally.dropped(),
+        report.samples,
         report.lossScale,
-        report.stepSkipped,
+        report.skipped,
         report.clip,
-        report.reportedGlobalNorm,
+        report.globalNorm,
         report.loss,
         report.validationLoss,
         report.learningRates,

@@ -46,7 +46,7 @@ class GradientPublisherTest {
   private static final Duration SOON = Duration.ofSeconds(10);
 
   private final PublisherOptions options =
-      PublisherOptions.of("unused:9092", "gpt", 1_700_000_000_000L, 3);
+      PublisherOptions.of("unused:9092", "gpt", 1_700_000_000_000L).withRank(3);
 
   /** Kafka as the test wants it. */
   private static class Kafka extends MockProducer<byte[], byte[]> {
@@ -71,30 +71,28 @@ class GradientPublisherTest {
   }
 
   private GradientPublisher publisher(Producer<byte[], byte[]> producer) {
-    return new GradientPublisher(options, () -> producer, NOON);
+    return new GradientPublisher(options, manifest(1), () -> producer, NOON);
   }
 
   @Test
   void aStepIsALocalAndAReducedShardInOrder() {
     Kafka kafka = new Kafka(true, true);
     GradientPublisher publisher = publisher(kafka);
-    publisher.announce(manifest(2));
-    publisher.event(RunEvent.Type.STARTED, Map.of("learningRate", "0.1"));
+    publisher.event(RunEvent.Type.STARTED, -1, Map.of("learningRate", "0.1"));
     float[][] gradients = {{3, 4}, {0, -12, Float.NaN}};
     StepReport report =
-        publisher
-            .step(10)
+        StepReport.of(10)
             .local(gradients)
-            .weight(32)
+            .samples(32)
             .loss(0.5)
             .learningRates(0.1)
             .lossScale(1024)
             .clip(new Clip("norm", 1.0, 0.5))
             .globalNorm(13);
     gradients[0][0] = 1e9f;
-    report.reduced(new float[][] {{1, 0}, {2, 0, 0}}).publish();
-    publisher.step(12).local(new float[][] {{1, 1}, {1, 1, 1}}).publish();
-    publisher.event(RunEvent.Type.FINISHED, Map.of());
+    publisher.publish(report.reduced(new float[][] {{1, 0}, {2, 0, 0}}));
+    publisher.publish(StepReport.of(12).local(new float[][] {{1, 1}, {1, 1, 1}}));
+    publisher.event(RunEvent.Type.FINISHED, 12, Map.of());
     publisher.close(SOON);
 
     assertThat(kafka.history())
@@ -114,7 +112,7 @@ class GradientPublisherTest {
     assertThat(local.previousStep()).isEqualTo(-1);
     assertThat(local.rank()).isEqualTo(3);
     assertThat(local.sentAt()).isEqualTo(43_200_000);
-    assertThat(local.manifestId()).isEqualTo(manifest(2).contentId());
+    assertThat(local.manifestId()).isEqualTo(manifest(1).contentId());
     assertThat(local.columns().norm()).containsExactly(5, 12);
     assertThat(local.columns().nonFinite().layers()).containsExactly(1);
     assertThat(local.columns().nonFinite().nans()).containsExactly(1);
@@ -127,23 +125,22 @@ class GradientPublisherTest {
     assertThat(shards).extracting(Shard::producerSeq).containsExactly(0L, 1L, 2L);
     List<RunEvent> events = read(kafka, Codecs.RUNS);
     assertThat(events).extracting(RunEvent::step).containsExactly(-1L, 12L);
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(6, 0, 0, 0));
+    assertStats(publisher, 6, 0, 0);
   }
 
   @Test
   void aFullQueueDropsTheOldestShardsAndTheNextRecordSaysHowMany() {
     Kafka kafka = new Kafka(true, false);
     GradientPublisher publisher = publisher(kafka);
-    publisher.announce(manifest(1));
     int capacity = PublisherOptions.DEFAULT_QUEUE_CAPACITY;
     for (int step = 0; step < capacity + 44; step++) {
-      publisher.step(step).local(columns(1)).publish();
+      publisher.publish(StepReport.of(step).local(columns(1)));
     }
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 44, 0, capacity + 1));
+    assertStats(publisher, 0, 44, capacity + 1);
     kafka.open.countDown();
     publisher.close(SOON);
 
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(capacity + 1, 44, 0, 0));
+    assertStats(publisher, capacity + 1, 44, 0);
     assertThat(kafka.history().get(0).topic()).isEqualTo("gradient-manifests");
     List<Shard> shards = read(kafka, Codecs.SHARDS);
     assertThat(shards.get(0).id().step()).isEqualTo(44);
@@ -156,13 +153,12 @@ class GradientPublisherTest {
   void aRecordThatKafkaDoesNotTakeIsCountedAndTheManifestSentAgain() {
     Kafka kafka = new Kafka(false, true);
     GradientPublisher publisher = publisher(kafka);
-    publisher.announce(manifest(1));
-    publisher.step(0).local(columns(1)).publish();
+    publisher.publish(StepReport.of(0).local(columns(1)));
     await().atMost(SOON).until(() -> kafka.history().size() == 2);
     kafka.completeNext();
     kafka.errorNext(new TimeoutException("expired"));
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(1, 0, 1, 0));
-    publisher.step(1).local(columns(1)).publish();
+    assertStats(publisher, 1, 1, 0);
+    publisher.publish(StepReport.of(1).local(columns(1)));
     await().atMost(SOON).until(() -> kafka.history().size() == 4);
     assertThat(kafka.history().get(2).topic()).isEqualTo("gradient-manifests");
     assertThat(read(kafka, Codecs.SHARDS).get(1).dropped()).isEqualTo(1);
@@ -172,21 +168,35 @@ class GradientPublisherTest {
   void aLostEventIsSentAgainUnlessALaterOneArrived() {
     Kafka kafka = new Kafka(false, true);
     GradientPublisher publisher = publisher(kafka);
-    publisher.event(RunEvent.Type.STARTED, Map.of());
-    await().atMost(SOON).until(() -> kafka.history().size() == 1);
+    publisher.event(RunEvent.Type.STARTED, -1, Map.of());
+    await().atMost(SOON).until(() -> kafka.history().size() == 2);
+    kafka.completeNext();
     kafka.errorNext(new TimeoutException("expired"));
-    publisher.event(RunEvent.Type.PAUSED, Map.of());
-    await().atMost(SOON).until(() -> kafka.history().size() == 3);
+    publisher.event(RunEvent.Type.PAUSED, 0, Map.of());
+    await().atMost(SOON).until(() -> kafka.history().size() == 4);
     assertThat(read(kafka, Codecs.RUNS))
         .extracting(RunEvent::type)
         .containsExactly(RunEvent.Type.STARTED, RunEvent.Type.STARTED, RunEvent.Type.PAUSED);
     kafka.errorNext(new TimeoutException("expired"));
     kafka.completeNext();
-    publisher.event(RunEvent.Type.RESUMED, Map.of());
-    await().atMost(SOON).until(() -> kafka.history().size() == 4);
+    publisher.event(RunEvent.Type.RESUMED, 0, Map.of());
+    await().atMost(SOON).until(() -> kafka.history().size() == 5);
     kafka.completeNext();
     assertThat(read(kafka, Codecs.RUNS).get(3).type()).isEqualTo(RunEvent.Type.RESUMED);
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(2, 0, 1, 0));
+    assertStats(publisher, 3, 1, 0);
+  }
+
+  @Test
+  void aRankThatIsNotTheLowestToReportLeavesTheManifestToIt() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher other =
+        new GradientPublisher(options.withRank(4), manifest(1), () -> kafka, NOON);
+    other.publish(StepReport.of(0).local(columns(1)));
+    other.close(SOON);
+    assertThat(kafka.history())
+        .extracting(ProducerRecord::topic)
+        .containsExactly("gradient-shards");
+    assertThat(read(kafka, Codecs.SHARDS).get(0).manifestId()).isEqualTo(manifest(1).contentId());
   }
 
   @Test
@@ -196,15 +206,15 @@ class GradientPublisherTest {
     Kafka next = new Kafka(true, true);
     AtomicInteger made = new AtomicInteger();
     GradientPublisher publisher =
-        new GradientPublisher(options, () -> made.getAndIncrement() == 0 ? broken : next, NOON);
-    publisher.announce(manifest(1));
-    publisher.step(0).local(columns(1)).publish();
+        new GradientPublisher(
+            options, manifest(1), () -> made.getAndIncrement() == 0 ? broken : next, NOON);
+    publisher.publish(StepReport.of(0).local(columns(1)));
     publisher.close(SOON);
     assertThat(broken.closed()).isTrue();
     assertThat(next.history())
         .extracting(ProducerRecord::topic)
         .containsExactly("gradient-manifests", "gradient-shards");
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(2, 0, 0, 0));
+    assertStats(publisher, 2, 0, 0);
   }
 
   @Test
@@ -214,6 +224,7 @@ class GradientPublisherTest {
     GradientPublisher publisher =
         new GradientPublisher(
             options,
+            manifest(1),
             () -> {
               if (tries.getAndIncrement() == 0) {
                 throw new KafkaException("No resolvable bootstrap urls");
@@ -221,8 +232,8 @@ class GradientPublisherTest {
               return kafka;
             },
             NOON);
-    publisher.step(0).local(columns(1)).publish();
-    await().atMost(SOON).until(() -> publisher.stats().sent() == 1);
+    publisher.publish(StepReport.of(0).local(columns(1)));
+    await().atMost(SOON).until(() -> publisher.stats().sent() == 2);
     publisher.close(SOON);
   }
 
@@ -230,13 +241,13 @@ class GradientPublisherTest {
   void closingEndsInTimeWithADeadBrokerAndCountsWhatIsLeft() {
     GradientPublisher publisher = publisher(new Kafka(true, false));
     for (int step = 0; step < 10; step++) {
-      publisher.step(step).local(columns(1)).publish();
+      publisher.publish(StepReport.of(step).local(columns(1)));
     }
     long start = System.nanoTime();
     publisher.close(Duration.ofMillis(300));
     assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(2));
-    await().atMost(SOON).until(() -> publisher.stats().pending() == 0);
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 10, 0, 0));
+    await().atMost(SOON).until(() -> publisher.stats().waiting() == 0);
+    assertStats(publisher, 0, 11, 0);
   }
 
   @Test
@@ -245,10 +256,10 @@ class GradientPublisherTest {
     GradientPublisher publisher = publisher(kafka);
     publisher.close(SOON);
     publisher.close(SOON);
-    publisher.step(0).local(columns(1)).publish();
-    publisher.event(RunEvent.Type.FINISHED, Map.of());
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 2, 0, 0));
-    assertThat(kafka.history()).isEmpty();
+    publisher.publish(StepReport.of(0).local(columns(1)));
+    publisher.event(RunEvent.Type.FINISHED, 12, Map.of());
+    assertStats(publisher, 1, 2, 0);
+    assertThat(kafka.history()).hasSize(1);
   }
 
   @Test
@@ -256,26 +267,25 @@ class GradientPublisherTest {
     Kafka kafka = new Kafka(true, true);
     GradientPublisher publisher = publisher(kafka);
     publisher.announce(null);
-    publisher.event(null, null);
-    publisher.step(0).local(new float[][] {null}).publish();
-    publisher.step(1).reduced((LayerColumns) null).publish();
+    publisher.event(RunEvent.Type.EVAL, 0, null);
+    publisher.event(null, 0, Map.of());
+    publisher.publish(StepReport.of(0).local(new float[][] {null}));
+    publisher.publish(StepReport.of(1).reduced((LayerColumns) null));
     publisher.close(SOON);
-    PublisherStats stats = publisher.stats();
-    assertThat(stats.sent()).isZero();
-    assertThat(stats.pending()).isZero();
-    assertThat(stats.dropped() + stats.failed()).isEqualTo(4);
+    assertStats(publisher, 1, 4, 0);
+    assertThat(publisher.stats().lastError()).isNotBlank();
   }
 
   @Test
   void aShardTooLargeForARecordIsOneHandedOverAndSeveralRecords() {
     Kafka kafka = new Kafka(true, true);
     GradientPublisher publisher = publisher(kafka);
-    publisher.step(0).reduced(columns(300_000)).publish();
+    publisher.publish(StepReport.of(0).reduced(columns(300_000)));
     publisher.close(SOON);
     List<Shard> shards = read(kafka, Codecs.SHARDS);
     assertThat(shards).hasSizeGreaterThan(1);
     assertThat(shards).extracting(Shard::parts).containsOnly(shards.size());
-    assertThat(publisher.stats()).isEqualTo(new PublisherStats(1, 0, 0, 0));
+    assertStats(publisher, 2, 0, 0);
   }
 
   @Test
@@ -292,7 +302,6 @@ class GradientPublisherTest {
                 "GRADFLOW_KAFKA_SECURITY_PROTOCOL", "SSL",
                 "HOSTNAME", "node-7"));
     assertThat(fromEnvironment)
-        .usingRecursiveComparison()
         .isEqualTo(
             new PublisherOptions(
                 "broker:9092",
@@ -300,7 +309,7 @@ class GradientPublisherTest {
                 1_700_000_000_000L,
                 "main",
                 5,
-                new int[] {1, 2},
+                List.of(1, 2),
                 "node-7",
                 null,
                 8,
@@ -309,14 +318,27 @@ class GradientPublisherTest {
 
   @Test
   void aMissingOrImpossibleOptionIsNamed() {
-    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(Map.of("GRADFLOW_RANK", "0")))
-        .hasMessage("GRADFLOW_BOOTSTRAP_SERVERS: expected a value, got null");
-    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(Map.of("GRADFLOW_RANK", "zero")))
-        .hasMessage("GRADFLOW_RANK: expected a number of 0 to 2147483647, got \"zero\"");
-    assertThatThrownBy(() -> PublisherOptions.of("broker:9092", "", 0, 0))
-        .hasMessage("runId: expected 1 to 500 characters, got ");
-    assertThatThrownBy(() -> PublisherOptions.of("broker:9092", "gpt", 0, -1))
-        .hasMessage("rank: expected 0 or more, got -1");
+    Map<String, String> environment =
+        Map.of(
+            "GRADFLOW_BOOTSTRAP_SERVERS", "broker:9092",
+            "GRADFLOW_RUN", "gpt",
+            "GRADFLOW_ATTEMPT", "soon");
+    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(Map.of("GRADFLOW_RUN", "gpt")))
+        .hasMessage(
+            "environment variable GRADFLOW_BOOTSTRAP_SERVERS is not set: the publisher needs it");
+    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(environment))
+        .hasMessage("environment variable GRADFLOW_ATTEMPT: expected a whole number, got 'soon'");
+    assertThatThrownBy(() -> PublisherOptions.of("broker:9092", "", 0))
+        .hasMessage("publisher option runId: expected 1 to 500 characters, got ");
+    assertThatThrownBy(() -> options.withRank(-1))
+        .hasMessage("publisher option rank: expected 0 or more, got -1");
+  }
+
+  private static void assertStats(
+      GradientPublisher publisher, long sent, long dropped, long waiting) {
+    PublisherStats stats = publisher.stats();
+    assertThat(List.of(stats.sent(), stats.dropped(), stats.waiting()))
+        .containsExactly(sent, dropped, waiting);
   }
 
   private static <T> List<T> read(Kafka kafka, Codec<T> codec) {
@@ -365,7 +387,7 @@ class GradientPublisherTest {
         layers,
         8,
         List.of(new MeshAxis("dp_replicate", 8)),
-        List.of(new Reporting(Stage.LOCAL, null, 1)),
+        List.of(new Reporting(Stage.LOCAL, new int[] {3, 4}, 1)),
         "mean",
         null,
         null,

@@ -1,0 +1,230 @@
+package io.gradflow.core.norm;
+
+import io.gradflow.core.Rejection;
+import io.gradflow.core.shard.GroupNotice;
+import io.gradflow.core.shard.Layout;
+import io.gradflow.core.shard.RankGroup;
+import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.shard.RunNotice;
+import io.gradflow.core.shard.Shard;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+
+/** Combining and assembling of one run in memory, under a clock that only the test moves. */
+final class Merging {
+  final TestRun run;
+  final List<Step> steps = new ArrayList<>();
+  final List<Rejection> rejections = new ArrayList<>();
+  final Map<ShardFate, Long> fates = new EnumMap<>(ShardFate.class);
+  final Map<Integer, GroupState> groups = new TreeMap<>();
+  final RunState state = RunState.inMemory();
+  int torn;
+  int forRoom;
+  int dropped;
+  long now = 1_000_000;
+
+  private final ShardCombiner combiner;
+  private final StepAssembler assembler;
+  private final Patience groupPatience;
+  private final Patience runPatience;
+  private final TreeSet<Long> runTimers = new TreeSet<>();
+  private final Map<Integer, TreeSet<Long>> groupTimers = new TreeMap<>();
+
+  Merging(TestRun run) {
+    this(run, CombiningPolicy.defaults(), AssemblingPolicy.defaults());
+  }
+
+  Merging(TestRun run, CombiningPolicy combining, AssemblingPolicy assembling) {
+    this.run = run;
+    combiner = new ShardCombiner(combining);
+    assembler = new StepAssembler(assembling);
+    groupPatience = new Patience(combining.timeout(), now);
+    runPatience = new Patience(assembling.timeout(), now);
+  }
+
+  /** Tells the manifest to everybody. */
+  Merging manifested() {
+    Layout layout = Layout.of(run.manifest());
+    for (int group = 0; group < layout.groups(); group++) {
+      combiner.notice(group(group), new GroupNotice(group, layout, null), now, new Group(group));
+    }
+    assembler.notice(state, new RunNotice(run.manifest(), null), now, new Run());
+    return this;
+  }
+
+  void send(Shard shard) {
+    groupPatience.heard(now);
+    int group = RankGroup.of(shard).group();
+    combiner.shard(group(group), shard, now, new Group(group));
+  }
+
+  void event(RunEvent event) {
+    groupPatience.heard(now);
+    runPatience.heard(now);
+    for (int group = 0; group < Layout.of(run.manifest()).groups(); group++) {
+      combiner.notice(group(group), new GroupNotice(group, null, event), now, new Group(group));
+    }
+    assembler.notice(state, new RunNotice(null, event), now, new Run());
+  }
+
+  /** Something of another run reaches the same subtasks. */
+  void othersAreHeard() {
+    groupPatience.heard(now);
+    runPatience.heard(now);
+  }
+
+  /** Moves the clock and fires what is due on the way. */
+  void pass(long ms) {
+    long until = now + ms;
+    while (true) {
+      long next = runTimers.isEmpty() ? Long.MAX_VALUE : runTimers.first();
+      int owner = -1;
+      for (var timers : groupTimers.entrySet()) {
+        if (!timers.getValue().isEmpty() && timers.getValue().first() < next) {
+          next = timers.getValue().first();
+          owner = timers.getKey();
+        }
+      }
+      if (next > until) {
+        now = until;
+        return;
+      }
+      now = Math.max(now, next);
+      if (owner < 0) {
+        runTimers.remove(next);
+        assembler.wake(state, TestRun.RUN, runPatience, now, new Run());
+      } else {
+        groupTimers.get(owner).remove(next);
+        combiner.wake(
+            group(owner), new RankGroup(TestRun.RUN, owner), groupPatience, now, new Group(owner));
+      }
+    }
+  }
+
+  /** The clock moves in small steps while others keep the subtasks busy. */
+  void passBusily(long ms) {
+    for (long passed = 0; passed < ms; passed += 500) {
+      othersAreHeard();
+      pass(500);
+    }
+  }
+
+  void end() {
+    groups.forEach(
+        (group, groupState) ->
+            combiner.end(groupState, new RankGroup(TestRun.RUN, group), now, new Group(group)));
+    assembler.end(state, TestRun.RUN, now, new Run());
+  }
+
+  /** Entries of state left anywhere. */
+  int retained() {
+    int retained = state.index().get() == null ? 0 : 1;
+    retained += count(state.layouts().keys()) + count(state.lanes().keys());
+    retained += count(state.steps().keys()) + count(state.waiting().keys());
+    for (GroupState group : groups.values()) {
+      retained += group.index().get() == null ? 0 : 1;
+      retained += count(group.layouts().keys()) + count(group.lanes().keys());
+      retained += count(group.steps().keys()) + held();
+    }
+    return retained;
+  }
+
+  /** Shards held for open steps or a manifest. */
+  int held() {
+    int held = 0;
+    for (GroupState group : groups.values()) {
+      held += count(group.shards().keys()) + count(group.waiting().keys());
+    }
+    return held;
+  }
+
+  int timers() {
+    return runTimers.size() + groupTimers.values().stream().mapToInt(TreeSet::size).sum();
+  }
+
+  long fate(ShardFate fate) {
+    return fates.getOrDefault(fate, 0L);
+  }
+
+  /** The last published step. */
+  Step last() {
+    return steps.get(steps.size() - 1);
+  }
+
+  private static int count(Iterable<?> keys) {
+    int count = 0;
+    for (Object key : keys) {
+      count += key == null ? 0 : 1;
+    }
+    return count;
+  }
+
+  private GroupState group(int group) {
+    return groups.computeIfAbsent(group, g -> GroupState.inMemory());
+  }
+
+  private final class Group implements ShardCombiner.Output {
+    private final int group;
+
+    Group(int group) {
+      this.group = group;
+    }
+
+    @Override
+    public void delta(StepDelta delta) {
+      runPatience.heard(now);
+      assembler.delta(state, delta, now, new Run());
+    }
+
+    @Override
+    public void rejection(Rejection rejection) {
+      rejections.add(rejection);
+    }
+
+    @Override
+    public void wakeAt(long ms) {
+      groupTimers.computeIfAbsent(group, g -> new TreeSet<>()).add(ms);
+    }
+
+    @Override
+    public void count(ShardFate fate, long shards) {
+      fates.merge(fate, shards, Long::sum);
+    }
+
+    @Override
+    public void closedForRoom() {
+      forRoom++;
+    }
+  }
+
+  private final class Run implements StepAssembler.Output {
+    @Override
+    public void step(Step step) {
+      steps.add(step);
+    }
+
+    @Override
+    public void wakeAt(long ms) {
+      runTimers.add(ms);
+    }
+
+    @Override
+    public void dropped(StepDelta delta) {
+      dropped++;
+    }
+
+    @Override
+    public void torn() {
+      torn++;
+    }
+
+    @Override
+    public void closedForRoom() {
+      forRoom++;
+    }
+  }
+}
