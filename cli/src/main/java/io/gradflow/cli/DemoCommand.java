@@ -35,7 +35,10 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** {@code gradflow demo}: the whole path on this machine, from a training that goes wrong to the incident that says so. */
+/**
+ * {@code gradflow demo}: the whole path on this machine, from a training that goes wrong to the
+ * incident that says so.
+ */
 @Command(
     name = "demo",
     description = {
@@ -59,16 +62,31 @@ final class DemoCommand implements Callable<Integer> {
       description = "What goes wrong: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private String scenarioName;
 
-  @Option(names = "--fault-at", paramLabel = "STEP", description = "The fault's first step (default: drawn from the seed).")
+  @Option(
+      names = "--fault-at",
+      paramLabel = "STEP",
+      description = "The fault's first step (default: drawn from the seed).")
   private OptionalLong faultAt = OptionalLong.empty();
 
-  @Option(names = "--ranks", paramLabel = "N", defaultValue = "4", description = "Data-parallel ranks (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--ranks",
+      paramLabel = "N",
+      defaultValue = "4",
+      description = "Data-parallel ranks (default: ${DEFAULT-VALUE}).")
   private int ranks;
 
-  @Option(names = "--steps", paramLabel = "N", defaultValue = "400", description = "Optimiser steps (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      defaultValue = "400",
+      description = "Optimiser steps (default: ${DEFAULT-VALUE}).")
   private int steps;
 
-  @Option(names = "--seed", paramLabel = "N", defaultValue = "1", description = "Decides weights, samples and fault (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Decides weights, samples and fault (default: ${DEFAULT-VALUE}).")
   private long seed;
 
   @Option(
@@ -77,7 +95,9 @@ final class DemoCommand implements Callable<Integer> {
       description = "The training goes no faster (default: 20, and 100 with --headless).")
   private OptionalDouble stepsPerSecond = OptionalDouble.empty();
 
-  @Option(names = "--headless", description = "End with the training; standard output is one JSON line.")
+  @Option(
+      names = "--headless",
+      description = "End with the training; standard output is one JSON line.")
   private boolean headless;
 
   @Option(
@@ -89,7 +109,8 @@ final class DemoCommand implements Callable<Integer> {
   @Option(
       names = LocalStack.Settings.FLINK_PORT_OPTION,
       paramLabel = "PORT",
-      description = "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
+      description =
+          "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
   private OptionalInt flinkPort = OptionalInt.empty();
 
   /** The scenarios' names, for help. */
@@ -105,6 +126,7 @@ final class DemoCommand implements Callable<Integer> {
     Scenario scenario;
     TrainingPolicy policy;
     Optional<Fault> fault;
+    DataParallelTraining training;
     try {
       scenario = Scenario.ofLabel(scenarioName);
       policy =
@@ -112,7 +134,11 @@ final class DemoCommand implements Callable<Integer> {
               .withSteps(steps)
               .withRanks(ranks)
               .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100 : 20));
-      fault = scenario.fault(policy, faultAt);
+      fault = scenario.fault(policy);
+      if (faultAt.isPresent()) {
+        fault = fault.map(drawn -> drawn.atStep(faultAt.getAsLong()));
+      }
+      training = new DataParallelTraining(policy, fault);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }
@@ -126,12 +152,17 @@ final class DemoCommand implements Callable<Integer> {
             4);
     Progress progress = new Progress(spec.commandLine().getErr());
     try (LocalStack stack = LocalStack.start(settings, progress)) {
-      return run(stack, scenario, policy, fault, progress);
+      return run(stack, scenario, policy, fault, training, progress);
     }
   }
 
   private int run(
-      LocalStack stack, Scenario scenario, TrainingPolicy policy, Optional<Fault> fault, Progress progress)
+      LocalStack stack,
+      Scenario scenario,
+      TrainingPolicy policy,
+      Optional<Fault> fault,
+      DataParallelTraining training,
+      Progress progress)
       throws InterruptedException {
     String brokers = stack.kafka().bootstrapServers();
     List<LocalFlink.Job> jobs =
@@ -148,29 +179,37 @@ final class DemoCommand implements Callable<Integer> {
             running -> NormJob.NAME + " and " + AlertJob.NAME + " running");
     long attempt = System.currentTimeMillis();
     String run = "demo-" + scenario.label() + "-" + policy.seed() + "-" + attempt;
-    DataParallelTraining training = new DataParallelTraining(policy, fault);
     Thread stopTraining = new Thread(training::stop, "stopping the training");
     Runtime.getRuntime().addShutdownHook(stopTraining);
     Instant began = Instant.now();
     try (RunFollower follower = RunFollower.start(brokers, run);
         PublishedRanks published =
-            new PublishedRanks(brokers, run, attempt, policy.ranks(), training.layers());
-        RunDisplay display =
-            RunDisplay.show(
-                () -> snapshot(stack, run, scenario, policy, follower, published, began),
-                new Terminal(spec.commandLine().getOut(), headless ? Map.of() : System.getenv()),
-                spec.commandLine().getErr())) {
-      TrainingResult result = training.run(published);
-      published.finish(result.steps() - 1L);
-      jobs.forEach(job -> job.failure().ifPresent(why -> { throw new CommandFailed(why); }));
-      settle(brokers, follower, published, result);
-      if (!headless) {
-        untilInterrupted();
+            new PublishedRanks(brokers, run, attempt, policy.ranks(), training.layers())) {
+      TrainingResult result;
+      try (RunDisplay display =
+          RunDisplay.show(
+              () -> snapshot(stack, run, scenario, policy, follower, published, began),
+              new Terminal(spec.commandLine().getOut(), headless ? Map.of() : System.getenv()),
+              spec.commandLine().getErr())) {
+        result = training.run(published);
+        published.finish(result.steps() - 1L);
+        for (LocalFlink.Job job : jobs) {
+          job.failure()
+              .ifPresent(
+                  why -> {
+                    throw new CommandFailed(why);
+                  });
+        }
+        settle(brokers, follower, published, result);
+        if (!headless) {
+          untilInterrupted();
+        }
       }
-      display.close();
       if (headless) {
         PrintWriter out = spec.commandLine().getOut();
-        out.println(DemoReport.of(run, scenario, policy.ranks(), result, fault, follower, published.dropped()));
+        out.println(
+            DemoReport.of(
+                run, scenario, policy.ranks(), result, fault, follower, published.dropped()));
         out.flush();
       }
     }
@@ -184,18 +223,19 @@ final class DemoCommand implements Callable<Integer> {
       BiConsumer<StreamExecutionEnvironment, JobSettings> definition) {
     StreamExecutionEnvironment environment = stack.flink().environment();
     String[] arguments = {"--" + GradflowOptions.BOOTSTRAP_SERVERS.key(), brokers};
-    definition.accept(environment, JobSettings.resolve(arguments, Map.of(), environment.getConfiguration()));
-    environment.getConfiguration();
+    definition.accept(
+        environment, JobSettings.resolve(arguments, Map.of(), environment.getConfiguration()));
     var graph = environment.getStreamGraph();
     graph.setJobName(name);
     return stack.flink().submit(graph);
   }
 
   /**
-   * Returns when everything that was published has been judged and read back, as far as that happens in time: a step whose
-   * rank is missing waits for its timeout.
+   * Returns when everything that was published has been judged and read back, as far as that
+   * happens in time: a step whose rank is missing waits for its timeout.
    */
-  private void settle(String brokers, RunFollower follower, PublishedRanks published, TrainingResult result)
+  private void settle(
+      String brokers, RunFollower follower, PublishedRanks published, TrainingResult result)
       throws InterruptedException {
     long deadline = System.nanoTime() + SETTLING.toNanos();
     while (follower.lastStep() < result.steps() - 1L && System.nanoTime() < deadline) {
@@ -214,10 +254,12 @@ final class DemoCommand implements Callable<Integer> {
     }
     try (Drain drain = new Drain(brokers)) {
       if (!drain.await("gradflow-alert", Topic.STEPS, Duration.ofSeconds(20))) {
-        spec.commandLine().getErr().println("AlertJob has not read all steps within 20 s: incidents may be missing");
+        spec.commandLine()
+            .getErr()
+            .println("AlertJob has not read all steps within 20 s: incidents may be missing");
       }
-      follower.awaitAlerts(drain.end(Topic.ALERTS), Duration.ofSeconds(5));
     }
+    follower.catchUp();
   }
 
   private static void untilInterrupted() throws InterruptedException {

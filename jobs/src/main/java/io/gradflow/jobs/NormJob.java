@@ -95,11 +95,9 @@ public final class NormJob {
   private static SingleOutputStreamOperator<StepDelta> combine(
       DataStream<Shard> shards, DataStream<GroupNotice> notices) {
     return shards
-        .keyBy(
-            RankGroup::of,
-            RecordTypes.of(RankGroup.class))
+        .keyBy(RankGroup::of, RecordTypes.of(RankGroup.class))
         .connect(notices.keyBy(GroupNotice::key, RecordTypes.of(RankGroup.class)))
-        .process(new CombineShards(CombiningPolicy.DEFAULT), RecordTypes.of(StepDelta.class))
+        .process(new CombineShards(CombiningPolicy.defaults()), RecordTypes.of(StepDelta.class))
         .uid("combine")
         .name("combine");
   }
@@ -109,7 +107,7 @@ public final class NormJob {
     return deltas
         .keyBy(delta -> delta.id().runId(), Types.STRING)
         .connect(notices.keyBy(RunNotice::runId, Types.STRING))
-        .process(new AssembleSteps(AssemblingPolicy.DEFAULT), RecordTypes.of(Step.class))
+        .process(new AssembleSteps(AssemblingPolicy.defaults()), RecordTypes.of(Step.class))
         .uid("assemble")
         .name("assemble");
   }
@@ -119,7 +117,7 @@ public final class NormJob {
     return steps
         .keyBy(step -> step.id().runId(), Types.STRING)
         .connect(notices.keyBy(RunNotice::runId, Types.STRING))
-        .process(new RollWindows(WindowPolicy.DEFAULT), RecordTypes.of(LayerWindow.class))
+        .process(new RollWindows(WindowPolicy.defaults()), RecordTypes.of(LayerWindow.class))
         .uid("window")
         .name("window");
   }
