@@ -1,11 +1,8 @@
 package io.gradflow.trainer;
 
 import io.gradflow.core.StepId;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
 
 /**
  * Who publishes, and where to. Immutable; {@code with} methods give changed copies.
@@ -19,7 +16,7 @@ import java.util.TreeMap;
  * @param coords its coordinates, aligned with the manifest's mesh
  * @param host where the rank runs; null if unknown
  * @param device e.g. {@code cuda:3}; null if unknown
- * @param queueCapacity how many shards may wait for the network before the oldest is dropped
+ * @param queueCapacity how many steps may wait for the network before new ones are dropped
  * @param kafkaProperties further settings of the Kafka producer, e.g. security; they go before the
  *     publisher's own
  */
@@ -35,11 +32,8 @@ public record PublisherOptions(
     int queueCapacity,
     Map<String, String> kafkaProperties) {
 
-  /** Shards that may wait unless said otherwise. */
+  /** Steps that may wait unless said otherwise. */
   public static final int DEFAULT_QUEUE_CAPACITY = 256;
-
-  private static final String KAFKA_PREFIX = "GRADFLOW_KAFKA_";
-  private static final int MAX_NAME_LENGTH = 500;
 
   /** Checks every setting. */
   public PublisherOptions {
@@ -48,9 +42,9 @@ public record PublisherOptions(
         "bootstrapServers",
         "host:port",
         bootstrapServers);
-    require(isName(runId), "runId", "1 to 500 characters", runId);
+    require(runId != null && !runId.isBlank(), "runId", "a name", runId);
     require(attempt >= 0, "attempt", "ms since the epoch", attempt);
-    require(isName(stream), "stream", "1 to 500 characters", stream);
+    require(stream != null && !stream.isBlank(), "stream", "a name", stream);
     require(rank >= 0, "rank", "0 or more", rank);
     require(queueCapacity >= 1, "queueCapacity", "1 or more", queueCapacity);
     coords = List.copyOf(coords);
@@ -73,38 +67,21 @@ public record PublisherOptions(
   }
 
   /**
-   * The options in an environment: {@code GRADFLOW_BOOTSTRAP_SERVERS, GRADFLOW_RUN} and {@code
-   * GRADFLOW_ATTEMPT}; where they are set {@code GRADFLOW_STREAM, GRADFLOW_RANK, GRADFLOW_COORDS}
-   * (e.g. {@code 0,3}), {@code GRADFLOW_HOST, GRADFLOW_DEVICE} and {@code GRADFLOW_QUEUE}; and for
-   * Kafka's {@code security.protocol}, say, {@code GRADFLOW_KAFKA_SECURITY_PROTOCOL}.
+   * The options in an environment: {@code GRADFLOW_BOOTSTRAP_SERVERS, GRADFLOW_RUN,
+   * GRADFLOW_ATTEMPT}, and where they are set {@code GRADFLOW_STREAM} and {@code GRADFLOW_RANK}.
    *
    * @throws IllegalArgumentException naming the variable that is missing or wrong
    */
   public static PublisherOptions fromEnvironment(Map<String, String> environment) {
+    PublisherOptions options =
+        of(
+            required(environment, "GRADFLOW_BOOTSTRAP_SERVERS"),
+            required(environment, "GRADFLOW_RUN"),
+            number("GRADFLOW_ATTEMPT", required(environment, "GRADFLOW_ATTEMPT")));
     String rank = environment.getOrDefault("GRADFLOW_RANK", "0");
-    Map<String, String> kafka = new TreeMap<>();
-    environment.forEach(
-        (name, value) -> {
-          if (name.startsWith(KAFKA_PREFIX)) {
-            String property = name.substring(KAFKA_PREFIX.length()).toLowerCase(Locale.ROOT);
-            kafka.put(property.replace('_', '.'), value);
-          }
-        });
-    return new PublisherOptions(
-        required(environment, "GRADFLOW_BOOTSTRAP_SERVERS"),
-        required(environment, "GRADFLOW_RUN"),
-        number("GRADFLOW_ATTEMPT", required(environment, "GRADFLOW_ATTEMPT")),
-        environment.getOrDefault("GRADFLOW_STREAM", StepId.MAIN_STREAM),
-        index("GRADFLOW_RANK", rank),
-        Arrays.stream(environment.getOrDefault("GRADFLOW_COORDS", rank).split(",", -1))
-            .map(coordinate -> index("GRADFLOW_COORDS", coordinate.trim()))
-            .toList(),
-        environment.getOrDefault("GRADFLOW_HOST", environment.get("HOSTNAME")),
-        environment.get("GRADFLOW_DEVICE"),
-        index(
-            "GRADFLOW_QUEUE",
-            environment.getOrDefault("GRADFLOW_QUEUE", Integer.toString(DEFAULT_QUEUE_CAPACITY))),
-        kafka);
+    return options
+        .withRank(Math.toIntExact(number("GRADFLOW_RANK", rank)))
+        .withStream(environment.getOrDefault("GRADFLOW_STREAM", StepId.MAIN_STREAM));
   }
 
   /** Another rank of a training with one mesh dimension. */
@@ -203,19 +180,6 @@ public record PublisherOptions(
       throw new IllegalArgumentException(
           "environment variable " + name + ": expected a whole number, got '" + value + "'", e);
     }
-  }
-
-  private static boolean isName(String name) {
-    return name != null && !name.isBlank() && name.length() <= MAX_NAME_LENGTH;
-  }
-
-  private static int index(String name, String value) {
-    long number = number(name, value);
-    if (number < 0 || number > Integer.MAX_VALUE) {
-      throw new IllegalArgumentException(
-          "environment variable " + name + ": expected 0 to 2147483647, got " + number);
-    }
-    return (int) number;
   }
 
   private static void require(boolean holds, String name, String expected, Object got) {

@@ -2,11 +2,10 @@ package io.gradflow.trainer;
 
 /**
  * How a publisher is doing, counted in records since it was opened: offered = sent + dropped +
- * waiting. A shard split over several records counts once.
+ * waiting.
  *
  * @param sent acknowledged by Kafka
- * @param dropped pushed out of the full queue, not measurable, or given up after Kafka did not take
- *     them
+ * @param dropped refused by the full queue, or given up after Kafka did not take them
  * @param waiting in the queue or under way
  * @param lastError of the most recent failure; null if there was none
  */

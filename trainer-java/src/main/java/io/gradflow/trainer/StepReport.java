@@ -6,16 +6,11 @@ import io.gradflow.core.shard.Measurement;
 
 /**
  * What a rank reports of one step. Gradients are measured, in one pass, in the call that hands them
- * over, so that the trainer may overwrite them afterwards; nothing here throws, and gradients that
- * cannot be measured are counted as dropped when the report is published. Not safe for use by
- * several threads; not to be changed once published.
+ * over, so that the trainer may overwrite them afterwards. Not safe for use by several threads; not
+ * to be changed once published.
  */
 public final class StepReport {
   final long step;
-
-  /** Why some gradient could not be measured; null if all could. */
-  RuntimeException unmeasured;
-
   LayerColumns local;
   LayerColumns reduced;
   double samples = 1;
@@ -44,7 +39,7 @@ public final class StepReport {
 
   /** Gradients before the data-parallel reduction: one array per layer, in the manifest's order. */
   public StepReport local(float[][] gradients) {
-    return local(measured(gradients));
+    return local(Measurement.of(gradients));
   }
 
   /** Statistics of the gradients before the data-parallel reduction. */
@@ -58,7 +53,7 @@ public final class StepReport {
    * order.
    */
   public StepReport reduced(float[][] gradients) {
-    return reduced(measured(gradients));
+    return reduced(Measurement.of(gradients));
   }
 
   /** Statistics of the gradients after the reduction and before clipping. */
@@ -120,14 +115,5 @@ public final class StepReport {
     this.accumIndex = index;
     this.accumSteps = count;
     return this;
-  }
-
-  private LayerColumns measured(float[][] gradients) {
-    try {
-      return Measurement.of(gradients);
-    } catch (RuntimeException e) {
-      unmeasured = e;
-      return null;
-    }
   }
 }
