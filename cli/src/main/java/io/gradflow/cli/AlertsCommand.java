@@ -69,11 +69,15 @@ final class AlertsCommand implements Callable<Integer> {
         reader.readToEnd();
         incidents.latest().forEach(alert -> print(out, alert));
         if (incidents.latest().isEmpty()) {
-          spec.commandLine().getErr().println("no incidents" + (run == null ? "" : " of run " + run));
+          spec.commandLine()
+              .getErr()
+              .println("no incidents" + (run == null ? "" : " of run " + run));
         }
       }
       if (reader.unreadable() > 0) {
-        spec.commandLine().getErr().println(reader.unreadable() + " records of gradient-alerts could not be read");
+        spec.commandLine()
+            .getErr()
+            .println(reader.unreadable() + " records of gradient-alerts could not be read");
       }
     }
     return 0;

@@ -8,7 +8,10 @@ import io.gradflow.training.Scenario;
 import io.gradflow.training.TrainingResult;
 import java.util.Optional;
 
-/** What a headless demo prints at its end: one JSON object on one line, in which what is absent is null. */
+/**
+ * What a headless demo prints at its end: one JSON object on one line, in which what is absent is
+ * null.
+ */
 final class DemoReport {
   private DemoReport() {}
 
@@ -27,7 +30,11 @@ final class DemoReport {
       RunFollower follower,
       long dropped) {
     ObjectNode report = new ObjectMapper().createObjectNode();
-    report.put("run", run).put("scenario", scenario.label()).put("ranks", ranks).put("steps", result.steps());
+    report
+        .put("run", run)
+        .put("scenario", scenario.label())
+        .put("ranks", ranks)
+        .put("steps", result.steps());
     report.put("stepsAssembled", follower.stepsAssembled());
     putFinite(report, "completeness", follower.meanCompleteness());
     putFinite(report, "lossFirst", result.firstLoss());

@@ -19,8 +19,9 @@ import org.apache.kafka.common.TopicPartition;
 /**
  * Waits until a job has read a topic to its end.
  *
- * <p>A job commits its offsets when a checkpoint is complete, and its sinks have flushed by then: once the committed offsets
- * are at the end, everything that follows from the topic's records is in the job's output topics, or waits in its state.
+ * <p>A job commits its offsets when a checkpoint is complete, and its sinks have flushed by then:
+ * once the committed offsets are at the end, everything that follows from the topic's records is in
+ * the job's output topics, or waits in its state.
  */
 final class Drain implements AutoCloseable {
   private static final Duration POLL = Duration.ofMillis(100);
@@ -34,7 +35,8 @@ final class Drain implements AutoCloseable {
   /**
    * Waits.
    *
-   * @return whether the group's committed offsets reached, within the time, the end the topic had at the call
+   * @return whether the group's committed offsets reached, within the time, the end the topic had
+   *     at the call
    */
   boolean await(String group, Topic topic, Duration limit) throws InterruptedException {
     long deadline = System.nanoTime() + limit.toNanos();
@@ -58,11 +60,18 @@ final class Drain implements AutoCloseable {
   private Map<TopicPartition, Long> ends(Topic topic)
       throws ExecutionException, InterruptedException, TimeoutException {
     TopicDescription description =
-        admin.describeTopics(List.of(topic.topicName())).allTopicNames().get(5, TimeUnit.SECONDS).get(topic.topicName());
+        admin
+            .describeTopics(List.of(topic.topicName()))
+            .allTopicNames()
+            .get(5, TimeUnit.SECONDS)
+            .get(topic.topicName());
     Map<TopicPartition, OffsetSpec> asked = new HashMap<>();
     description
         .partitions()
-        .forEach(p -> asked.put(new TopicPartition(topic.topicName(), p.partition()), OffsetSpec.latest()));
+        .forEach(
+            p ->
+                asked.put(
+                    new TopicPartition(topic.topicName(), p.partition()), OffsetSpec.latest()));
     Map<TopicPartition, Long> ends = new HashMap<>();
     for (Map.Entry<TopicPartition, ListOffsetsResultInfo> end :
         admin.listOffsets(asked).all().get(5, TimeUnit.SECONDS).entrySet()) {
@@ -74,7 +83,10 @@ final class Drain implements AutoCloseable {
   private boolean reached(String group, Map<TopicPartition, Long> ends)
       throws ExecutionException, InterruptedException, TimeoutException {
     Map<TopicPartition, OffsetAndMetadata> committed =
-        admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get(5, TimeUnit.SECONDS);
+        admin
+            .listConsumerGroupOffsets(group)
+            .partitionsToOffsetAndMetadata()
+            .get(5, TimeUnit.SECONDS);
     return ends.entrySet().stream()
         .allMatch(
             end -> {

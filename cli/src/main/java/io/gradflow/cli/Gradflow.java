@@ -28,7 +28,13 @@ import picocli.CommandLine.Spec;
       "More on a command: gradflow COMMAND --help",
       "Exit codes: 0 done, 1 failed, 2 used wrongly"
     },
-    subcommands = {HelpCommand.class, TopicsCommand.class, RehearseCommand.class})
+    subcommands = {
+      HelpCommand.class,
+      DemoCommand.class,
+      AlertsCommand.class,
+      TopicsCommand.class,
+      RehearseCommand.class
+    })
 public final class Gradflow implements Runnable {
   @Spec private CommandSpec spec;
 

@@ -6,8 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * The incidents behind a sequence of alerts: of each the latest transition, in the order of opening. An alert read twice
- * changes nothing.
+ * The incidents behind a sequence of alerts: of each the latest transition, in the order of
+ * opening. An alert read twice changes nothing.
  */
 final class Incidents {
   private final Map<String, Alert> latest = new LinkedHashMap<>();

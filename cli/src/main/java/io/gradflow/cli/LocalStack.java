@@ -1,5 +1,6 @@
 package io.gradflow.cli;
 
+import io.gradflow.schema.Topic;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -35,7 +36,7 @@ final class LocalStack implements AutoCloseable {
    * @param kafkaPort the broker's port; empty for 9092, or any free one if that is taken
    * @param flinkPort the port of Flink's web page; empty for 8081, or any free one if that is taken
    * @param slots task slots of the Flink cluster, at least 1
-   * @param partitions of every topic that is spread, at least 1
+   * @param partitions of every topic that has several, at least 1
    */
   record Settings(
       Workspace workspace,
@@ -113,9 +114,9 @@ final class LocalStack implements AutoCloseable {
     return Ports.isFree(usual) ? usual : Ports.anyFree();
   }
 
-  private List<String> createTopics(int partitions) {
+  private List<Topic> createTopics(int partitions) {
     try (Topics topics = Topics.of(kafka().bootstrapServers())) {
-      return topics.create(partitions, Optional.empty());
+      return topics.create(OptionalInt.of(partitions), Optional.empty());
     }
   }
 

@@ -11,13 +11,17 @@ import io.gradflow.schema.Topic;
 import io.gradflow.schema.WriterSchemas;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeMap;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 
 /**
- * Reads what the jobs publish of one run, from the topics alone, and keeps what people want to see of it.
+ * Reads what the jobs publish of one run, from the topics alone, and keeps what people want to see
+ * of it.
  *
  * <p>Its thread reads; every method may be called from any other.
  */
@@ -26,6 +30,7 @@ final class RunFollower implements AutoCloseable {
   private static final double BASELINE_MEMORY = 0.98;
   private static final double LOG_2 = Math.log(2);
 
+  private final String bootstrapServers;
   private final String run;
   private final TopicReader reader;
   private final Thread thread;
@@ -35,19 +40,15 @@ final class RunFollower implements AutoCloseable {
   private Layer[] layers = new Layer[0];
   private double[] baselines = new double[0];
   private Step newest;
-  private long deadLetters;
+  private final Set<String> deadLetters = new HashSet<>();
 
   /** How far a step is. */
   private record Progressed(long revision, double completeness) {}
 
   private RunFollower(String bootstrapServers, String run) {
+    this.bootstrapServers = bootstrapServers;
     this.run = run;
-    this.reader =
-        new TopicReader(bootstrapServers, WriterSchemas.known())
-            .with(Codecs.MANIFESTS, this::manifest)
-            .with(Codecs.STEPS, this::step)
-            .with(Codecs.ALERTS, this::alert)
-            .withRaw(Topic.DEAD_LETTERS, record -> deadLetter());
+    this.reader = reader();
     this.thread = new Thread(reader::follow, "following " + run);
     this.thread.setDaemon(true);
   }
@@ -57,6 +58,24 @@ final class RunFollower implements AutoCloseable {
     RunFollower follower = new RunFollower(bootstrapServers, run);
     follower.thread.start();
     return follower;
+  }
+
+  private TopicReader reader() {
+    return new TopicReader(bootstrapServers, WriterSchemas.known())
+        .with(Codecs.MANIFESTS, this::manifest)
+        .with(Codecs.STEPS, this::step)
+        .with(Codecs.ALERTS, this::alert)
+        .withRaw(Topic.DEAD_LETTERS, this::deadLetter);
+  }
+
+  /**
+   * Returns when everything that is in the topics now has been read. Reading a record twice changes
+   * nothing.
+   */
+  void catchUp() {
+    try (TopicReader again = reader()) {
+      again.readToEnd();
+    }
   }
 
   private synchronized void manifest(Manifest part) {
@@ -128,8 +147,8 @@ final class RunFollower implements AutoCloseable {
     }
   }
 
-  private synchronized void deadLetter() {
-    deadLetters++;
+  private synchronized void deadLetter(ConsumerRecord<byte[], byte[]> record) {
+    deadLetters.add(record.partition() + "@" + record.offset());
   }
 
   /** Number of the last step assembled, -1 before the first. */
@@ -144,7 +163,10 @@ final class RunFollower implements AutoCloseable {
 
   /** Mean over the steps assembled of their completeness; NaN before the first. */
   synchronized double meanCompleteness() {
-    return steps.values().stream().mapToDouble(Progressed::completeness).average().orElse(Double.NaN);
+    return steps.values().stream()
+        .mapToDouble(Progressed::completeness)
+        .average()
+        .orElse(Double.NaN);
   }
 
   /** The latest transition of each incident, in the order of opening. */
@@ -154,7 +176,7 @@ final class RunFollower implements AutoCloseable {
 
   /** Records in the dead letter topic. */
   synchronized long deadLetters() {
-    return deadLetters;
+    return deadLetters.size();
   }
 
   /** The newest step; null before the first. */
@@ -188,16 +210,21 @@ final class RunFollower implements AutoCloseable {
                     alert.severity().name(),
                     Optional.ofNullable(alert.rootLayer()),
                     alert.openedStep(),
-                    alert.resolvedStep() == null ? OptionalLong.empty() : OptionalLong.of(alert.resolvedStep()),
+                    alert.resolvedStep() == null
+                        ? OptionalLong.empty()
+                        : OptionalLong.of(alert.resolvedStep()),
                     alert.message()))
         .toList();
   }
 
-
   @Override
-  public void close() throws InterruptedException {
+  public void close() {
     reader.wakeUp();
-    thread.join(2_000);
+    try {
+      thread.join(2_000);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
     reader.close();
   }
 }

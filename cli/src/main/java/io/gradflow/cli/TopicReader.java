@@ -23,7 +23,8 @@ import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
- * Reads whole topics from their beginning, without a consumer group. For one thread, but for {@link #wakeUp}.
+ * Reads whole topics from their beginning, without a consumer group. For one thread, but for {@link
+ * #wakeUp}.
  *
  * <p>Records that cannot be decoded are counted and passed over: their bytes stay in the topic.
  */
@@ -33,7 +34,8 @@ final class TopicReader implements AutoCloseable {
   private final String bootstrapServers;
   private final WriterSchemas writers;
   private final KafkaConsumer<byte[], byte[]> consumer;
-  private final Map<Topic, Consumer<ConsumerRecord<byte[], byte[]>>> readers = new EnumMap<>(Topic.class);
+  private final Map<Topic, Consumer<ConsumerRecord<byte[], byte[]>>> readers =
+      new EnumMap<>(Topic.class);
   private final List<TopicPartition> partitions = new ArrayList<>();
   private long unreadable;
 
@@ -47,15 +49,20 @@ final class TopicReader implements AutoCloseable {
       this.consumer =
           new KafkaConsumer<>(
               Map.of(
-                  ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrapServers,
-                  ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed",
-                  ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, 20,
-                  ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false),
+                  ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
+                  bootstrapServers,
+                  ConsumerConfig.ISOLATION_LEVEL_CONFIG,
+                  "read_committed",
+                  ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
+                  20,
+                  ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG,
+                  false),
               new ByteArrayDeserializer(),
               new ByteArrayDeserializer());
     } catch (KafkaException e) {
       throw new CommandFailed(
-          "cannot connect to Kafka at '%s': %s".formatted(bootstrapServers, Causes.innermost(e)), e);
+          "cannot connect to Kafka at '%s': %s".formatted(bootstrapServers, Causes.innermost(e)),
+          e);
     }
   }
 
@@ -68,7 +75,8 @@ final class TopicReader implements AutoCloseable {
           Decoded<T> decoded =
               decoder.decode(
                   record.value(),
-                  new Origin(record.topic(), record.partition(), record.offset(), record.timestamp()));
+                  new Origin(
+                      record.topic(), record.partition(), record.offset(), record.timestamp()));
           if (decoded.value() == null) {
             unreadable++;
           } else {

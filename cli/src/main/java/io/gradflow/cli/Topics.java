@@ -1,16 +1,16 @@
 package io.gradflow.cli;
 
-import io.gradflow.cli.TopicLayout.Principal;
+import io.gradflow.schema.Topic;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ExecutionException;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
@@ -25,7 +25,7 @@ import org.apache.kafka.common.errors.TopicExistsException;
 
 /**
  * The topics of one cluster: creates those that are missing, and compares those that exist with
- * their {@link TopicLayout}. It never changes and never deletes a topic.
+ * what {@link Topic} says. It never changes and never deletes a topic.
  */
 final class Topics implements AutoCloseable {
   private static final Duration ANSWER = Duration.ofSeconds(4);
@@ -65,38 +65,40 @@ final class Topics implements AutoCloseable {
   /**
    * Creates the topics that do not exist, and returns when the broker lists them.
    *
-   * @param partitions of each topic that is spread, at least 1
+   * @param partitions of each topic that has several, at least 1; empty for each topic's own number
    * @param replicationFactor of every topic; empty for the broker's own default
-   * @return the names of those created, in the order of {@link TopicLayout#ALL}
+   * @return those created
    */
-  List<String> create(int partitions, Optional<Short> replicationFactor) {
+  List<Topic> create(OptionalInt partitions, Optional<Short> replicationFactor) {
     Set<String> existing = answer(admin.listTopics().names());
-    List<NewTopic> missing =
-        TopicLayout.ALL.stream()
-            .filter(layout -> !existing.contains(layout.name()))
-            .map(
-                layout ->
-                    new NewTopic(
-                            layout.name(),
-                            Optional.of(layout.partitions(partitions)),
-                            replicationFactor)
-                        .configs(layout.settings()))
+    List<Topic> missing =
+        Arrays.stream(Topic.values())
+            .filter(topic -> !existing.contains(topic.topicName()))
             .toList();
-    List<String> created = new ArrayList<>();
-    Map<String, KafkaFuture<Void>> results = admin.createTopics(missing).values();
-    for (NewTopic topic : missing) {
-      if (wasCreated(topic.name(), results.get(topic.name()))) {
-        created.add(topic.name());
-      }
-    }
+    List<NewTopic> asked =
+        missing.stream()
+            .map(
+                topic ->
+                    new NewTopic(
+                            topic.topicName(),
+                            Optional.of(partitions(topic, partitions)),
+                            replicationFactor)
+                        .configs(topic.settings()))
+            .toList();
+    Map<String, KafkaFuture<Void>> results = admin.createTopics(asked).values();
+    List<Topic> created =
+        missing.stream()
+            .filter(topic -> wasCreated(topic.topicName(), results.get(topic.topicName())))
+            .toList();
     awaitListed(created);
     return created;
   }
 
   /** The controller creates a topic some milliseconds before brokers know of it. */
-  private void awaitListed(List<String> created) {
+  private void awaitListed(List<Topic> created) {
+    List<String> names = created.stream().map(Topic::topicName).toList();
     long deadline = System.nanoTime() + ANSWER.toNanos();
-    while (!answer(admin.listTopics().names()).containsAll(created)) {
+    while (!answer(admin.listTopics().names()).containsAll(names)) {
       if (System.nanoTime() > deadline) {
         throw new CommandFailed(
             "the broker at %s does not list the topics it created %d s ago; check its log"
@@ -121,28 +123,29 @@ final class Topics implements AutoCloseable {
    * Compares what exists with the layout: partitions, replication, cleanup and size limits. How
    * long records are kept is the cluster's affair.
    *
-   * @param partitions expected of each topic that is spread
+   * @param partitions expected of each topic that has several; empty for each topic's own number
    * @param replicationFactor expected of every topic; empty to accept any
    * @return the differences, one sentence each; empty if there are none
    */
-  List<String> check(int partitions, Optional<Short> replicationFactor) {
-    Set<String> wanted = names(layout -> true);
+  List<String> check(OptionalInt partitions, Optional<Short> replicationFactor) {
+    Set<String> wanted =
+        Arrays.stream(Topic.values()).map(Topic::topicName).collect(Collectors.toSet());
     Set<String> present = new TreeSet<>(answer(admin.listTopics().names()));
     present.retainAll(wanted);
     Map<String, TopicDescription> descriptions =
         answer(admin.describeTopics(present).allTopicNames());
     Map<ConfigResource, Config> configs =
         answer(admin.describeConfigs(present.stream().map(Topics::resource).toList()).all());
-    int largestInput =
-        TopicLayout.ALL.stream()
-            .filter(layout -> present.contains(layout.name()) && !layout.takesRejected())
-            .mapToInt(layout -> maxMessageBytes(configs.get(resource(layout.name()))))
+    int largestOther =
+        present.stream()
+            .filter(name -> !name.equals(Topic.DEAD_LETTERS.topicName()))
+            .mapToInt(name -> maxMessageBytes(configs.get(resource(name))))
             .max()
             .orElse(0);
 
     List<String> differences = new ArrayList<>();
-    for (TopicLayout layout : TopicLayout.ALL) {
-      String name = layout.name();
+    for (Topic topic : Topic.values()) {
+      String name = topic.topicName();
       if (!present.contains(name)) {
         differences.add(
             "%s: expected to exist, is missing; create it with gradflow topics create"
@@ -155,7 +158,7 @@ final class Topics implements AutoCloseable {
           differences,
           name,
           "partitions",
-          layout.partitions(partitions),
+          partitions(topic, partitions),
           description.partitions().size());
       replicationFactor.ifPresent(
           factor ->
@@ -169,12 +172,13 @@ final class Topics implements AutoCloseable {
           differences,
           name,
           "cleanup.policy",
-          policies(layout.cleanup().policy()),
+          policies(topic.settings().get("cleanup.policy")),
           policies(config.get("cleanup.policy").value()));
+      // Rejected bytes are kept unchanged, however large the other topics let them be.
       int least =
-          layout.takesRejected()
-              ? Math.max(layout.maxMessageBytes(), largestInput + 1)
-              : layout.maxMessageBytes();
+          topic == Topic.DEAD_LETTERS
+              ? largestOther + 1
+              : Integer.parseInt(topic.settings().get("max.message.bytes"));
       int actual = maxMessageBytes(config);
       if (actual < least) {
         differences.add(
@@ -182,7 +186,7 @@ final class Topics implements AutoCloseable {
                 .formatted(
                     name,
                     least,
-                    layout.takesRejected() ? " (above every other topic's)" : "",
+                    topic == Topic.DEAD_LETTERS ? " (above every other topic's)" : "",
                     actual));
       }
     }
@@ -212,41 +216,9 @@ final class Topics implements AutoCloseable {
     return new ConfigResource(ConfigResource.Type.TOPIC, topic);
   }
 
-  /** What each principal must be allowed to do, one line each, for clusters with an authorizer. */
-  static List<String> accessHints() {
-    List<String> hints = new ArrayList<>();
-    for (Principal principal : Principal.values()) {
-      Set<String> written = names(layout -> layout.writers().contains(principal));
-      Set<String> read =
-          principal == Principal.READERS
-              ? Set.of("gradient-alerts", "gradient-steps", "gradient-windows")
-              : names(layout -> layout.readers().contains(principal));
-      addHint(hints, principal, "Write, Describe", written);
-      addHint(hints, principal, "Read, Describe", new TreeSet<>(read));
-      if (principal == Principal.NORM_JOB || principal == Principal.ALERT_JOB) {
-        hints.add(
-            "%-10s Read on groups, Write on transactional ids that start with gradflow-"
-                .formatted(principal.label()));
-      } else if (principal == Principal.READERS) {
-        hints.add("%-10s Read on their own groups".formatted(principal.label()));
-      }
-    }
-    return hints;
-  }
-
-  private static void addHint(
-      List<String> hints, Principal principal, String operations, Set<String> topics) {
-    if (!topics.isEmpty()) {
-      hints.add(
-          "%-10s %s on %s".formatted(principal.label(), operations, String.join(", ", topics)));
-    }
-  }
-
-  private static Set<String> names(Predicate<TopicLayout> which) {
-    return TopicLayout.ALL.stream()
-        .filter(which)
-        .map(TopicLayout::name)
-        .collect(Collectors.toCollection(TreeSet::new));
+  /** A topic of commands keeps its one partition, so that every reader sees one order. */
+  private static int partitions(Topic topic, OptionalInt several) {
+    return topic.partitions() == 1 ? 1 : several.orElse(topic.partitions());
   }
 
   private <T> T answer(KafkaFuture<T> future) {

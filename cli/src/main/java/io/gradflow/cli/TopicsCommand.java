@@ -1,8 +1,10 @@
 package io.gradflow.cli;
 
+import io.gradflow.schema.Topic;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -35,11 +37,11 @@ final class TopicsCommand implements Runnable {
   int create(@Mixin Cluster cluster) {
     cluster.validate(spec.subcommands().get("create"));
     try (Topics topics = Topics.of(cluster.bootstrapServers)) {
-      List<String> created = topics.create(cluster.partitions, cluster.replicationFactor);
+      List<Topic> created = topics.create(cluster.partitions(), cluster.replicationFactor);
       PrintWriter out = spec.commandLine().getOut();
-      created.forEach(name -> out.println("created " + name));
+      created.forEach(topic -> out.println("created " + topic.topicName()));
       out.printf(
-          "%d created, %d existed%n", created.size(), TopicLayout.ALL.size() - created.size());
+          "%d created, %d existed%n", created.size(), Topic.values().length - created.size());
       return 0;
     }
   }
@@ -57,16 +59,18 @@ final class TopicsCommand implements Runnable {
   int check(@Mixin Cluster cluster) {
     cluster.validate(spec.subcommands().get("check"));
     try (Topics topics = Topics.of(cluster.bootstrapServers)) {
-      List<String> differences = topics.check(cluster.partitions, cluster.replicationFactor);
+      List<String> differences = topics.check(cluster.partitions(), cluster.replicationFactor);
       PrintWriter out = spec.commandLine().getOut();
       differences.forEach(out::println);
       out.println(
           differences.isEmpty()
-              ? "%d topics as expected".formatted(TopicLayout.ALL.size())
+              ? "%d topics as expected".formatted(Topic.values().length)
               : "%d differences".formatted(differences.size()));
       out.println();
       out.println("Access, on a cluster with an authorizer:");
-      Topics.accessHints().forEach(hint -> out.println("  " + hint));
+      for (Principal principal : Principal.values()) {
+        principal.needs().forEach(need -> out.println("  " + need));
+      }
       return differences.isEmpty() ? 0 : 1;
     }
   }
@@ -86,9 +90,8 @@ final class TopicsCommand implements Runnable {
     @Option(
         names = "--partitions",
         paramLabel = "N",
-        defaultValue = "4",
-        description = "Partitions of each topic that is spread (default: ${DEFAULT-VALUE}).")
-    private int partitions;
+        description = "Partitions of each topic that has several (default: each topic's own).")
+    private Optional<Integer> partitions;
 
     @Option(
         names = "--replication-factor",
@@ -96,14 +99,18 @@ final class TopicsCommand implements Runnable {
         description = "Replicas of each partition (default: the cluster's own; not checked).")
     private Optional<Short> replicationFactor;
 
+    private OptionalInt partitions() {
+      return partitions.map(OptionalInt::of).orElseGet(OptionalInt::empty);
+    }
+
     private void validate(picocli.CommandLine command) {
       if (!SERVERS.matcher(bootstrapServers).matches()) {
         throw new ParameterException(
             command, "--bootstrap-server: expected host:port, got '" + bootstrapServers + "'");
       }
-      if (partitions < 1) {
+      if (partitions.isPresent() && partitions.get() < 1) {
         throw new ParameterException(
-            command, "--partitions: expected at least 1, got " + partitions);
+            command, "--partitions: expected at least 1, got " + partitions.get());
       }
       if (replicationFactor.isPresent() && replicationFactor.get() < 1) {
         throw new ParameterException(

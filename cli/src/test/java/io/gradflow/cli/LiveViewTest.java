@@ -80,8 +80,8 @@ class LiveViewTest {
     assertThat(blocks.get(6)).startsWith("  block6 ×2").endsWith("▄▄▄");
 
     List<String> spans = rows(plain.frame(run.now(), 80, 12));
-    assertThat(spans).hasSize(4);
-    assertThat(spans.get(3)).startsWith("> block6.weight ×5").endsWith("▄X▄");
+    assertThat(spans).hasSize(5);
+    assertThat(spans.get(3)).startsWith("> block6.weight ×4").endsWith("▄X▄");
   }
 
   @Test

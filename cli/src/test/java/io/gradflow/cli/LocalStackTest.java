@@ -3,6 +3,7 @@ package io.gradflow.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.gradflow.schema.Topic;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.InetAddress;
@@ -27,7 +28,7 @@ class LocalStackTest {
       assertThat(lines.toString())
           .contains(stack.kafka().bootstrapServers())
           .contains(stack.flink().web().toString())
-          .contains(TopicLayout.ALL.size() + " created");
+          .contains(Topic.values().length + " created");
     }
     assertThat(folder).isEmptyDirectory();
   }

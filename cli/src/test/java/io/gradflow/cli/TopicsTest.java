@@ -3,6 +3,7 @@ package io.gradflow.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.gradflow.schema.Topic;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
@@ -10,6 +11,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -50,34 +52,34 @@ class TopicsTest {
   @Test
   void createsWhatIsMissingAndNothingElse() throws Exception {
     try (Topics topics = Topics.of(kafka.bootstrapServers())) {
-      assertThat(topics.create(3, Optional.empty()))
-          .containsExactlyElementsOf(TopicLayout.ALL.stream().map(TopicLayout::name).toList());
-      assertThat(topics.check(3, Optional.of((short) 1))).isEmpty();
+      assertThat(topics.create(OptionalInt.of(3), Optional.empty()))
+          .containsExactlyElementsOf(List.of(Topic.values()));
+      assertThat(topics.check(OptionalInt.of(3), Optional.of((short) 1))).isEmpty();
 
       delete(Set.of("gradient-alerts"));
-      assertThat(topics.create(3, Optional.empty())).containsExactly("gradient-alerts");
-      assertThat(topics.create(3, Optional.empty())).isEmpty();
+      assertThat(topics.create(OptionalInt.of(3), Optional.empty())).containsExactly(Topic.ALERTS);
+      assertThat(topics.create(OptionalInt.of(3), Optional.empty())).isEmpty();
     }
   }
 
   @Test
   void namesEveryDifference() throws Exception {
     try (Topics topics = Topics.of(kafka.bootstrapServers())) {
-      topics.create(3, Optional.empty());
+      topics.create(OptionalInt.of(3), Optional.empty());
       delete(Set.of("gradient-blocks"));
       set("gradient-manifests", "cleanup.policy", "delete,compact");
       set("gradient-steps", "cleanup.policy", "compact");
       set("gradient-alerts", "max.message.bytes", "1000");
-      set("gradient-shards", "max.message.bytes", "5000000");
+      set("gradient-shards", "max.message.bytes", "50000000");
 
-      assertThat(topics.check(3, Optional.of((short) 2)))
+      assertThat(topics.check(OptionalInt.of(3), Optional.of((short) 2)))
           .filteredOn(difference -> !difference.contains("replication factor"))
           .containsExactly(
               "gradient-blocks: expected to exist, is missing; create it with gradflow topics create",
               "gradient-steps: expected cleanup.policy delete, is compact",
-              "gradient-alerts: expected max.message.bytes of at least 1048576, is 1000",
-              "gradient-dead-letters: expected max.message.bytes of at least 5000001 (above every other topic's), is 2097152");
-      assertThat(topics.check(4, Optional.of((short) 2)))
+              "gradient-alerts: expected max.message.bytes of at least 1048588, is 1000",
+              "gradient-dead-letters: expected max.message.bytes of at least 50000001 (above every other topic's), is 33554432");
+      assertThat(topics.check(OptionalInt.of(4), Optional.of((short) 2)))
           .contains(
               "gradient-shards: expected partitions 4, is 3",
               "gradient-shards: expected replication factor 2, is 1")
@@ -89,13 +91,14 @@ class TopicsTest {
   void exitsWithOneWhileThereAreDifferences() {
     String server = kafka.bootstrapServers();
     assertThat(run("topics", "check", "--bootstrap-server", server)).isEqualTo(1);
-    assertThat(out.toString()).contains(TopicLayout.ALL.size() + " differences");
+    assertThat(out.toString()).contains(Topic.values().length + " differences");
     assertThat(run("topics", "create", "--bootstrap-server", server)).isZero();
     assertThat(out.toString()).contains("created gradient-shards", "0 existed");
     assertThat(run("topics", "check", "--bootstrap-server", server)).isZero();
     assertThat(out.toString())
         .contains("topics as expected")
-        .contains("norm-job   Write, Describe on gradient-dead-letters, gradient-steps");
+        .contains(
+            "norm-job   Write, Describe on gradient-steps, gradient-windows, gradient-dead-letters");
     assertThat(err.toString()).isEmpty();
   }
 

@@ -21,7 +21,7 @@ import org.apache.avro.SchemaNormalization;
  */
 public final class WriterSchemas {
   /** The option that names the registry; error texts refer to it. */
-  public static final String REGISTRY_OPTION = "gradflow.schema-registry.url";
+  public static final String REGISTRY_OPTION = "gradflow.schema.registry.url";
 
   private static final byte[] SINGLE_OBJECT = {(byte) 0xC3, 0x01};
   private static final int SINGLE_OBJECT_HEADER = SINGLE_OBJECT.length + Long.BYTES;

@@ -27,7 +27,8 @@ public record DetectionPolicy(
     VanishingTrendDetector.Settings vanishingTrend,
     VanishingDepthDetector.Settings vanishingDepth,
     DeadLayerDetector.Settings deadLayer,
-    MissingShardsDetector.Settings missingShards) {
+    MissingShardsDetector.Settings missingShards)
+    implements java.io.Serializable {
 
   /** Applies to every run. */
   public static final String EVERY_RUN = "*";

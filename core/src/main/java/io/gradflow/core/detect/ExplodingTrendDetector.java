@@ -22,8 +22,9 @@ import java.util.Arrays;
  * {@code base} is the lower of fit and weighted mean when the slope or its t last stood under half
  * its threshold: where the layer was before it began to grow. It fires when {@code slope}, {@code
  * t} and {@code rise} all exceed their thresholds. The estimated onset is where the line comes from
- * the base: {@code rise / slope} steps ago. Noise of successive steps is correlated, which makes t
- * too large; the rise does the work against false alarms.
+ * the base, {@code rise / slope} steps ago, but no more than a memory, {@code 1 / (1 - memory)}
+ * steps, before the base was last set: a step up is no line. Noise of successive steps is
+ * correlated, which makes t too large; the rise does the work against false alarms.
  *
  * <p>Cannot see: growth slower than the slope's threshold however long it lasts; growth of every
  * layer that a declared change of loss scale or batch explains.
@@ -60,6 +61,7 @@ public final class ExplodingTrendDetector {
    * @param w sum of weights
    * @param t, x, tt, tx, xx weighted sums of the products
    * @param base level before the growth, NaN before the first value
+   * @param baseStep when it was set
    * @param hold quiet steps until the episode is over
    * @param onset estimated when the episode began
    */
@@ -71,6 +73,7 @@ public final class ExplodingTrendDetector {
       double[] tx,
       double[] xx,
       double[] base,
+      long[] baseStep,
       int[] hold,
       long[] onset) {
     static State of(int layers) {
@@ -84,6 +87,7 @@ public final class ExplodingTrendDetector {
           new double[layers],
           new double[layers],
           base,
+          new long[layers],
           new int[layers],
           new long[layers]);
     }
@@ -110,6 +114,7 @@ public final class ExplodingTrendDetector {
       double stt = state.tt()[i] - w * meanT * meanT;
       if (baseline.seenBefore(i) < 3 || !(stt > 0)) {
         state.base()[i] = meanX;
+        state.baseStep()[i] = reading.stepNumber();
         continue;
       }
       double stx = state.tx()[i] - w * meanT * meanX;
@@ -120,6 +125,7 @@ public final class ExplodingTrendDetector {
       double fit = meanX - slope * meanT;
       if (slope <= settings.slope() / 2 || t <= settings.t() / 2) {
         state.base()[i] = Math.min(fit, meanX);
+        state.baseStep()[i] = reading.stepNumber();
       }
       double rise = fit - state.base()[i];
       boolean judged = baseline.seenBefore(i) >= out.policy().warmUpSteps();
@@ -129,7 +135,9 @@ public final class ExplodingTrendDetector {
           slope > settings.slope() / 2 && t > settings.t() / 2 && rise > settings.rise() / 2;
       if (fires) {
         if (state.hold()[i] == 0) {
-          state.onset()[i] = Math.max(0, reading.stepNumber() - (long) Math.ceil(rise / slope));
+          long lineStart = reading.stepNumber() - (long) Math.ceil(rise / slope);
+          long earliest = state.baseStep()[i] - (long) (1 / (1 - settings.memory()));
+          state.onset()[i] = Math.max(0, Math.max(lineStart, earliest));
         }
         slopes[i] = slope;
         rises[i] = rise;

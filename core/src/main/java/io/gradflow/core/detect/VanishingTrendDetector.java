@@ -13,15 +13,17 @@ import java.util.Arrays;
  * <pre>
  * y        = x - median of x over the layers of its kind
  * recent   = exponentially weighted mean of y, gain 0.1
- * ref      = exponentially weighted mean of y, weight memory^age, a plain mean at first
+ * ref      = exponentially weighted mean of y, weight memory^age
  * refOwn   = the same of x
  * fall     = ref - recent,   own fall = refOwn - level of the baseline
  * C        = max(0, C + (ref - y) / s - 1),   s of the baseline (Page's CUSUM with drift k = 1)
  * </pre>
  *
- * It fires when {@code fall}, {@code ownFall} and {@code C} all exceed their thresholds. C uses the
- * references before this step. The estimated onset is the step after C was last 0. Source of the
- * CUSUM and its change point: Page (1954), "Continuous inspection schemes".
+ * At first the references are plain means, so that they are right after the warm-up; but once C is
+ * over half its threshold they learn no faster than their memory says, lest a young reference
+ * follow the fall. It fires when {@code fall}, {@code ownFall} and {@code C} all exceed their
+ * thresholds. C uses the references before this step. The estimated onset is the step after C was
+ * last 0. Source of the CUSUM and its change point: Page (1954), "Continuous inspection schemes".
  *
  * <p>Cannot see: a network of which half the layers or more vanish together, for the median goes
  * with them; a fall slower than the reference forgets.
@@ -108,7 +110,8 @@ public final class VanishingTrendDetector {
         if (state.cusum()[i] == 0) {
           state.calm()[i] = reading.stepNumber();
         }
-        double gain = Math.max(refGain, 1.0 / (n + 1));
+        boolean calm = state.cusum()[i] < settings.cusum() / 2;
+        double gain = calm ? Math.max(refGain, 1.0 / (n + 1)) : refGain;
         state.recent()[i] += recentGain * (y - state.recent()[i]);
         state.ref()[i] += gain * (y - state.ref()[i]);
         state.refOwn()[i] += gain * (x[i] - state.refOwn()[i]);

@@ -1,5 +1,6 @@
 package io.gradflow.core.incident;
 
+import java.io.Serializable;
 import java.time.Duration;
 
 /**
@@ -20,7 +21,8 @@ public record IncidentPolicy(
     int updateSteps,
     int suspects,
     int linksPerKind,
-    Duration orphanAfter) {
+    Duration orphanAfter)
+    implements Serializable {
   /** The defaults. */
   public static final IncidentPolicy DEFAULT =
       new IncidentPolicy(50, 20, 50, 8, 4, Duration.ofHours(1));

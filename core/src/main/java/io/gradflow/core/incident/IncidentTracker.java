@@ -22,8 +22,9 @@ import java.util.stream.Collectors;
  *       by NaN.
  *   <li><b>Cause.</b> The finding of the earliest onset, not the one that spoke first: slow
  *       detectors speak after fast effects. A later finding takes the root over if its onset is
- *       earlier, that of a trend (an estimate) by more than {@code onsetTolerance}. The incident's
- *       id stays as it was opened.
+ *       earlier, that of a trend (an estimate) by more than {@code onsetTolerance}; only NaN stays
+ *       the root once it is, for after it nothing is worth much. The incident's id stays as it was
+ *       opened.
  *   <li><b>Transitions.</b> OPENED at the first finding; UPDATED at once when the severity rises or
  *       the root is revised, and every {@code updateSteps} while there are findings; RESOLVED when
  *       none of its kinds is active; OPENED again, under the same id, when a finding joins a
@@ -176,7 +177,7 @@ public final class IncidentTracker {
     Severity severity = incident.severity();
     var chain = new ArrayList<>(incident.chain());
     for (Finding finding : own) {
-      if (apparentOnset(finding) < root.onsetStep() || isWorse(finding, root)) {
+      if (isTruerCause(finding, root) || isWorse(finding, root)) {
         root = finding;
       }
       severity = severity.compareTo(finding.severity()) >= 0 ? severity : finding.severity();
@@ -281,6 +282,10 @@ public final class IncidentTracker {
         finding.kind() == FindingKind.EXPLODING_TREND
             || finding.kind() == FindingKind.VANISHING_TREND;
     return estimated ? finding.onsetStep() + policy.onsetTolerance() : finding.onsetStep();
+  }
+
+  private boolean isTruerCause(Finding finding, Finding root) {
+    return root.kind() != FindingKind.NON_FINITE && apparentOnset(finding) < root.onsetStep();
   }
 
   private static boolean isDelivery(Finding finding) {

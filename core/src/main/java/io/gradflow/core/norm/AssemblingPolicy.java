@@ -28,7 +28,8 @@ public record AssemblingPolicy(
     int waitingDeltas,
     int pendingEvents,
     Duration finishedRetention,
-    Duration idleRetention) {
+    Duration idleRetention)
+    implements java.io.Serializable {
 
   public AssemblingPolicy {
     Range.positive("timeout", timeout);

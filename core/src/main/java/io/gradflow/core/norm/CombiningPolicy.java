@@ -28,7 +28,8 @@ public record CombiningPolicy(
     int waitingShards,
     long waitingBytes,
     Duration finishedRetention,
-    Duration idleRetention) {
+    Duration idleRetention)
+    implements java.io.Serializable {
 
   public CombiningPolicy {
     Range.positive("timeout", timeout);

@@ -18,7 +18,8 @@ public record WindowPolicy(
     Duration endWait,
     int waitingSteps,
     Duration finishedRetention,
-    Duration idleRetention) {
+    Duration idleRetention)
+    implements java.io.Serializable {
 
   public WindowPolicy {
     if (length < 1) {

@@ -1,0 +1,300 @@
+package io.gradflow.cli;
+
+import io.gradflow.core.norm.Step;
+import io.gradflow.jobs.AlertJob;
+import io.gradflow.jobs.GradflowOptions;
+import io.gradflow.jobs.JobSettings;
+import io.gradflow.jobs.NormJob;
+import io.gradflow.schema.Topic;
+import io.gradflow.training.DataParallelTraining;
+import io.gradflow.training.Fault;
+import io.gradflow.training.PublishedRanks;
+import io.gradflow.training.Scenario;
+import io.gradflow.training.TrainingPolicy;
+import io.gradflow.training.TrainingResult;
+import java.io.PrintWriter;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
+import java.util.stream.Stream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/**
+ * {@code gradflow demo}: the whole path on this machine, from a training that goes wrong to the
+ * incident that says so.
+ */
+@Command(
+    name = "demo",
+    description = {
+      "Starts a Kafka broker, Flink, both jobs and a real data-parallel training on this machine,",
+      "breaks the training, and shows its gradients and incidents until Ctrl-C.",
+      "With --headless it ends with the training and prints one JSON object."
+    },
+    mixinStandardHelpOptions = true,
+    versionProvider = Gradflow.Version.class)
+final class DemoCommand implements Callable<Integer> {
+  private static final Duration JOBS_RUNNING = Duration.ofSeconds(60);
+  private static final Duration SETTLING = Duration.ofSeconds(60);
+
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--scenario",
+      paramLabel = "NAME",
+      defaultValue = "exploding",
+      completionCandidates = ScenarioNames.class,
+      description = "What goes wrong: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private String scenarioName;
+
+  @Option(
+      names = "--fault-at",
+      paramLabel = "STEP",
+      description = "The fault's first step (default: drawn from the seed).")
+  private OptionalLong faultAt = OptionalLong.empty();
+
+  @Option(
+      names = "--ranks",
+      paramLabel = "N",
+      defaultValue = "4",
+      description = "Data-parallel ranks (default: ${DEFAULT-VALUE}).")
+  private int ranks;
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      defaultValue = "400",
+      description = "Optimiser steps (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Decides weights, samples and fault (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(
+      names = "--steps-per-second",
+      paramLabel = "X",
+      description = "The training goes no faster (default: 20, and 100 with --headless).")
+  private OptionalDouble stepsPerSecond = OptionalDouble.empty();
+
+  @Option(
+      names = "--headless",
+      description = "End with the training; standard output is one JSON line.")
+  private boolean headless;
+
+  @Option(
+      names = LocalStack.Settings.KAFKA_PORT_OPTION,
+      paramLabel = "PORT",
+      description = "The broker's port (default: 9092, or any free one; headless: any free one).")
+  private OptionalInt kafkaPort = OptionalInt.empty();
+
+  @Option(
+      names = LocalStack.Settings.FLINK_PORT_OPTION,
+      paramLabel = "PORT",
+      description =
+          "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
+  private OptionalInt flinkPort = OptionalInt.empty();
+
+  /** The scenarios' names, for help. */
+  static final class ScenarioNames implements Iterable<String> {
+    @Override
+    public Iterator<String> iterator() {
+      return Stream.of(Scenario.values()).map(Scenario::label).iterator();
+    }
+  }
+
+  @Override
+  public Integer call() throws InterruptedException {
+    Scenario scenario;
+    TrainingPolicy policy;
+    Optional<Fault> fault;
+    DataParallelTraining training;
+    try {
+      scenario = Scenario.ofLabel(scenarioName);
+      policy =
+          TrainingPolicy.ofSeed(seed)
+              .withSteps(steps)
+              .withRanks(ranks)
+              .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100 : 20));
+      fault = scenario.fault(policy);
+      if (faultAt.isPresent()) {
+        fault = fault.map(drawn -> drawn.atStep(faultAt.getAsLong()));
+      }
+      training = new DataParallelTraining(policy, fault);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+    }
+    OptionalInt anyPort = headless ? OptionalInt.of(0) : OptionalInt.empty();
+    LocalStack.Settings settings =
+        new LocalStack.Settings(
+            Workspace.current(),
+            kafkaPort.isPresent() ? kafkaPort : anyPort,
+            flinkPort.isPresent() ? flinkPort : anyPort,
+            2,
+            4);
+    Progress progress = new Progress(spec.commandLine().getErr());
+    try (LocalStack stack = LocalStack.start(settings, progress)) {
+      return run(stack, scenario, policy, fault, training, progress);
+    }
+  }
+
+  private int run(
+      LocalStack stack,
+      Scenario scenario,
+      TrainingPolicy policy,
+      Optional<Fault> fault,
+      DataParallelTraining training,
+      Progress progress)
+      throws InterruptedException {
+    String brokers = stack.kafka().bootstrapServers();
+    List<LocalFlink.Job> jobs =
+        progress.start(
+            "jobs",
+            () -> {
+              List<LocalFlink.Job> submitted =
+                  List.of(
+                      submit(stack, brokers, NormJob.NAME, NormJob::define),
+                      submit(stack, brokers, AlertJob.NAME, AlertJob::define));
+              submitted.forEach(job -> job.awaitRunning(JOBS_RUNNING));
+              return submitted;
+            },
+            running -> NormJob.NAME + " and " + AlertJob.NAME + " running");
+    long attempt = System.currentTimeMillis();
+    String run = "demo-" + scenario.label() + "-" + policy.seed() + "-" + attempt;
+    Thread stopTraining = new Thread(training::stop, "stopping the training");
+    Runtime.getRuntime().addShutdownHook(stopTraining);
+    Instant began = Instant.now();
+    try (RunFollower follower = RunFollower.start(brokers, run);
+        PublishedRanks published =
+            new PublishedRanks(brokers, run, attempt, policy.ranks(), training.layers())) {
+      TrainingResult result;
+      try (RunDisplay display =
+          RunDisplay.show(
+              () -> snapshot(stack, run, scenario, policy, follower, published, began),
+              new Terminal(spec.commandLine().getOut(), headless ? Map.of() : System.getenv()),
+              spec.commandLine().getErr())) {
+        result = training.run(published);
+        published.finish(result.steps() - 1L);
+        for (LocalFlink.Job job : jobs) {
+          job.failure()
+              .ifPresent(
+                  why -> {
+                    throw new CommandFailed(why);
+                  });
+        }
+        settle(brokers, follower, published, result);
+        if (!headless) {
+          untilInterrupted();
+        }
+      }
+      if (headless) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(
+            DemoReport.of(
+                run, scenario, policy.ranks(), result, fault, follower, published.dropped()));
+        out.flush();
+      }
+    }
+    return 0;
+  }
+
+  private static LocalFlink.Job submit(
+      LocalStack stack,
+      String brokers,
+      String name,
+      BiConsumer<StreamExecutionEnvironment, JobSettings> definition) {
+    StreamExecutionEnvironment environment = stack.flink().environment();
+    String[] arguments = {"--" + GradflowOptions.BOOTSTRAP_SERVERS.key(), brokers};
+    definition.accept(
+        environment, JobSettings.resolve(arguments, Map.of(), environment.getConfiguration()));
+    var graph = environment.getStreamGraph();
+    graph.setJobName(name);
+    return stack.flink().submit(graph);
+  }
+
+  /**
+   * Returns when everything that was published has been judged and read back, as far as that
+   * happens in time: a step whose rank is missing waits for its timeout.
+   */
+  private void settle(
+      String brokers, RunFollower follower, PublishedRanks published, TrainingResult result)
+      throws InterruptedException {
+    long deadline = System.nanoTime() + SETTLING.toNanos();
+    while (follower.lastStep() < result.steps() - 1L && System.nanoTime() < deadline) {
+      TimeUnit.MILLISECONDS.sleep(50);
+    }
+    if (follower.lastStep() < result.steps() - 1L) {
+      spec.commandLine()
+          .getErr()
+          .printf(
+              Locale.ROOT,
+              "the last step assembled is %d of %d after %d s (%d records dropped by publishers)%n",
+              follower.lastStep(),
+              result.steps() - 1,
+              SETTLING.toSeconds(),
+              published.dropped());
+    }
+    try (Drain drain = new Drain(brokers)) {
+      if (!drain.await("gradflow-alert", Topic.STEPS, Duration.ofSeconds(20))) {
+        spec.commandLine()
+            .getErr()
+            .println("AlertJob has not read all steps within 20 s: incidents may be missing");
+      }
+    }
+    follower.catchUp();
+  }
+
+  private static void untilInterrupted() throws InterruptedException {
+    new CountDownLatch(1).await();
+  }
+
+  private RunSnapshot snapshot(
+      LocalStack stack,
+      String run,
+      Scenario scenario,
+      TrainingPolicy policy,
+      RunFollower follower,
+      PublishedRanks published,
+      Instant began) {
+    Step newest = follower.newest();
+    Duration elapsed = Duration.between(began, Instant.now());
+    double seconds = Math.max(1e-3, elapsed.toMillis() / 1e3);
+    Double loss = newest == null ? null : newest.scalars().loss();
+    return new RunSnapshot(
+        run,
+        scenario.label(),
+        follower.lastStep(),
+        OptionalLong.of(policy.steps()),
+        follower.stepsAssembled() / seconds,
+        loss == null ? Double.NaN : loss,
+        newest == null ? Double.NaN : globalNorm(newest),
+        newest == null ? 1 : newest.completeness(),
+        published.dropped(),
+        follower.traces(),
+        follower.shownIncidents(),
+        stack.flink().web(),
+        elapsed);
+  }
+
+  private static double globalNorm(Step step) {
+    return step.norms().nonFinite() != null ? Double.POSITIVE_INFINITY : step.globalNorm();
+  }
+}

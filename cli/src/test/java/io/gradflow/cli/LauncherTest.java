@@ -1,0 +1,199 @@
+package io.gradflow.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The launcher script, as far as it goes without a build. */
+class LauncherTest {
+  private static final Path SCRIPT = Path.of("..", "gradflow").toAbsolutePath().normalize();
+  private static final List<String> TOOLS =
+      List.of(
+          "awk", "cat", "cksum", "date", "df", "dirname", "find", "grep", "head", "id", "ls",
+          "mkdir", "paste", "rm", "sed", "sh", "sort", "tr", "xargs");
+
+  private static final List<String> MODULES =
+      List.of(".", "core", "schemas", "operators", "jobs", "trainer-java", "training", "cli");
+
+  @TempDir Path folder;
+
+  @Test
+  void saysWhichPackageBringsAMissingJdk() throws Exception {
+    Outcome outcome = run(Map.of(), "topics");
+    assertThat(outcome.error)
+        .isEqualTo(
+            "gradflow: needs a JDK 17 or newer, found no javac; install it: apt-get install openjdk-17-jdk-headless\n");
+    assertThat(outcome.code).isEqualTo(1);
+    assertThat(outcome.output).isEmpty();
+  }
+
+  @Test
+  void saysThatJavaHomeIsWrong() throws Exception {
+    Outcome outcome = run(Map.of("JAVA_HOME", "/nowhere"), "topics");
+    assertThat(outcome.error)
+        .isEqualTo(
+            "gradflow: expected a JDK 17 or newer in JAVA_HOME=/nowhere, found no bin/javac; correct or unset JAVA_HOME\n");
+    assertThat(outcome.code).isEqualTo(1);
+  }
+
+  @Test
+  void saysThatTheJdkIsTooOld() throws Exception {
+    script("javac", "");
+    script("java", "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2");
+    Outcome outcome = run(Map.of(), "topics");
+    assertThat(outcome.error)
+        .startsWith("gradflow: needs JDK 17 or newer, found openjdk version \"11.0.2\"");
+    assertThat(outcome.error).hasLineCount(1);
+    assertThat(outcome.code).isEqualTo(1);
+  }
+
+  @Test
+  void saysWhichPackageBringsMissingMaven() throws Exception {
+    aJdk();
+    Outcome outcome = run(Map.of(), "topics");
+    assertThat(outcome.error)
+        .isEqualTo(
+            "gradflow: needs Maven to build, found no mvn; install it: apt-get install maven\n");
+    assertThat(outcome.code).isEqualTo(1);
+  }
+
+  @Test
+  void saysThatTheDiskIsFull() throws Exception {
+    aJdk();
+    script("mvn", "exit 9");
+    script("df", "printf 'name\\n/dev/full 100 90 10240 90%% /\\n'");
+    Outcome outcome = run(Map.of(), "topics");
+    assertThat(outcome.error)
+        .startsWith("gradflow: needs 1500 MB of free disk to build, found 10 MB at ")
+        .hasLineCount(1);
+    assertThat(outcome.code).isEqualTo(1);
+  }
+
+  @Test
+  void showsWhyABuildFailedAndPassesMavensArguments() throws Exception {
+    aJdk();
+    script("mvn", "echo \"[ERROR] got $*\"; exit 1");
+    Outcome outcome = run(Map.of("MAVEN_ARGS", "-Dmaven.repo.local=" + folder), "topics");
+    assertThat(outcome.error)
+        .contains("  got -B -Dmaven.repo.local=" + folder + " package")
+        .contains("gradflow: the build failed; all of it is in ");
+    assertThat(outcome.code).isEqualTo(1);
+    assertThat(outcome.output).isEmpty();
+  }
+
+  @Test
+  void countsTestsOnTheLastLineOfItsOutput() throws Exception {
+    aJdk();
+    script(
+        "mvn",
+        """
+        mkdir -p core/target/surefire-reports training/target/surefire-reports
+        cat >core/target/surefire-reports/TEST-a.xml <<'X'
+        <testsuite name="a" time="1" tests="5" errors="1" skipped="1" failures="1">
+          <testcase name="fine" classname="a" time="1"/>
+          <testcase name="breaks" classname="a" time="1">
+            <failure message="no">no</failure>
+          </testcase>
+          <testcase name="throws" classname="a" time="1">
+            <error message="no">no</error>
+          </testcase>
+        </testsuite>
+        X
+        cat >training/target/surefire-reports/TEST-b.xml <<'X'
+        <testsuite name="b" time="1" tests="2" errors="0" skipped="0" failures="0">
+        </testsuite>
+        X
+        """);
+    Outcome all = run(Map.of(), "test");
+    assertThat(all.output).isEqualTo("4 passed, 2 failed, 1 skipped\n");
+    assertThat(all.error).contains("  failed: a.breaks\n", "  failed: a.throws\n");
+    assertThat(all.code).isEqualTo(1);
+
+    Outcome one = run(Map.of(), "test", "training");
+    assertThat(one.output).isEqualTo("2 passed, 0 failed, 0 skipped\n");
+    assertThat(one.code).isZero();
+  }
+
+  @Test
+  void refusesUnknownGroupsOfTests() throws Exception {
+    Outcome outcome = run(Map.of(), "test", "nonsense");
+    assertThat(outcome.error)
+        .isEqualTo(
+            "gradflow: expected one of: core schemas operators jobs trainer-java training cli integration-tests; got: nonsense\n");
+    assertThat(outcome.code).isEqualTo(2);
+    assertThat(run(Map.of(), "test", "--help").output).startsWith("Usage: gradflow test [NAME]");
+  }
+
+  private record Outcome(int code, String output, String error) {}
+
+  private void aJdk() throws IOException {
+    script("javac", "");
+    script("java", "echo 'openjdk version \"17.0.15\"' >&2");
+  }
+
+  private void script(String name, String body) throws IOException {
+    Path file = Files.createDirectories(folder.resolve("bin")).resolve(name);
+    Files.deleteIfExists(file);
+    Files.writeString(file, "#!/bin/sh\n" + body + "\n");
+    assertThat(file.toFile().setExecutable(true)).isTrue();
+  }
+
+  /**
+   * Runs a copy of the script in an empty folder, with no programs but a few and the faked ones.
+   */
+  private Outcome run(Map<String, String> environment, String... args) throws Exception {
+    Path bin = Files.createDirectories(folder.resolve("bin"));
+    for (String tool : TOOLS) {
+      if (!Files.exists(bin.resolve(tool))) {
+        script(tool, "exec " + which(tool) + " \"$@\"");
+      }
+    }
+    script("sleep", "");
+    // Nothing may be installed by a test, whoever runs it.
+    script("id", "echo 1000");
+    Path copy = folder.resolve("gradflow");
+    if (!Files.exists(copy)) {
+      Files.copy(SCRIPT, copy);
+      for (String module : MODULES) {
+        Files.createFile(Files.createDirectories(folder.resolve(module)).resolve("pom.xml"));
+      }
+    }
+    List<String> command = new ArrayList<>(List.of(which("sh").toString(), copy.toString()));
+    command.addAll(List.of(args));
+    Path output = folder.resolve("output");
+    Path error = folder.resolve("error");
+    ProcessBuilder builder =
+        new ProcessBuilder(command)
+            .directory(folder.toFile())
+            .redirectOutput(output.toFile())
+            .redirectError(error.toFile());
+    builder.environment().clear();
+    builder.environment().put("PATH", bin.toString());
+    builder.environment().put("HOME", folder.toString());
+    builder.environment().putAll(environment);
+    Process process = builder.start();
+    assertThat(process.waitFor(30, TimeUnit.SECONDS)).isTrue();
+    return new Outcome(process.exitValue(), text(output), text(error));
+  }
+
+  private static Path which(String tool) {
+    return List.of("/usr/bin", "/bin").stream()
+        .map(directory -> Path.of(directory, tool))
+        .filter(Files::isExecutable)
+        .findFirst()
+        .orElseThrow(() -> new AssertionError("no " + tool + " on this machine"));
+  }
+
+  private static String text(Path file) throws IOException {
+    return Files.readString(file, StandardCharsets.UTF_8);
+  }
+}

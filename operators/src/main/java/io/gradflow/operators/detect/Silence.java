@@ -1,0 +1,84 @@
+package io.gradflow.operators.detect;
+
+import io.gradflow.operators.types.RecordTypes;
+import java.io.IOException;
+import java.time.Duration;
+import org.apache.flink.api.common.functions.RuntimeContext;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.streaming.api.TimerService;
+
+/**
+ * Notices that nothing was heard of a key for a while, in processing time, with one timer per key.
+ *
+ * <p>Time in which the job did not run is no silence: a timer that is overdue at restore is armed
+ * anew.
+ */
+final class Silence {
+  private final ValueState<Heard> state;
+  private final long patienceMs;
+  private long startedMs = Long.MIN_VALUE;
+
+  /**
+   * State of a key.
+   *
+   * @param lastMs when something was heard last
+   * @param wakeMs when the key's timer is due
+   */
+  public record Heard(long lastMs, long wakeMs) {}
+
+  Silence(RuntimeContext context, Duration patience) {
+    state = context.getState(new ValueStateDescriptor<>("heard", RecordTypes.of(Heard.class)));
+    patienceMs = patience.toMillis();
+  }
+
+  /** Something was heard of the current key. */
+  void end(TimerService timers) throws IOException {
+    Heard heard = state.value();
+    long now = now(timers);
+    if (heard == null) {
+      wake(timers, now, now + patienceMs);
+    } else {
+      state.update(new Heard(now, heard.wakeMs()));
+    }
+  }
+
+  /** Whether the current key's silence has lasted; called by every timer of the key. */
+  boolean hasLasted(TimerService timers) throws IOException {
+    Heard heard = state.value();
+    long now = now(timers);
+    if (heard == null || now < heard.wakeMs()) {
+      return false;
+    }
+    long until = Math.max(heard.lastMs(), startedMs) + patienceMs;
+    if (now >= until) {
+      return true;
+    }
+    wake(timers, heard.lastMs(), until);
+    return false;
+  }
+
+  /** Forgets the current key. */
+  void clear() {
+    state.clear();
+  }
+
+  /** Processing time; this instance began at the first one it saw. */
+  long now(TimerService timers) {
+    long now = timers.currentProcessingTime();
+    if (startedMs == Long.MIN_VALUE) {
+      startedMs = now;
+    }
+    return now;
+  }
+
+  /** When this instance began, known after {@link #now}. */
+  long startedMs() {
+    return startedMs;
+  }
+
+  private void wake(TimerService timers, long lastMs, long at) throws IOException {
+    timers.registerProcessingTimeTimer(at);
+    state.update(new Heard(lastMs, at));
+  }
+}
