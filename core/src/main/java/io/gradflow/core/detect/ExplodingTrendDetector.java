@@ -8,9 +8,9 @@ import java.util.Arrays;
 /**
  * {@link FindingKind#EXPLODING_TREND}: a layer's gradient grows steadily.
  *
- * <p>Exponentially weighted least squares of x (as far as the baseline believes it, so that a spike
- * is no trend) on the step number, weight {@code memory^age}. With the weights' sum W, the weighted
- * sums of squares S about the mean, and age 0 at the present:
+ * <p>Exponentially weighted least squares of x (as far as the baseline believes it) on the step
+ * number, weight {@code memory^age}. With the weights' sum W, the weighted sums of squares S about
+ * the mean, and age 0 at the present:
  *
  * <pre>
  * slope = S_tx / S_tt
@@ -26,8 +26,12 @@ import java.util.Arrays;
  * steps, before the base was last set: a step up is no line. Noise of successive steps is
  * correlated, which makes t too large; the rise does the work against false alarms.
  *
- * <p>Cannot see: growth slower than the slope's threshold however long it lasts; growth of every
- * layer that a declared change of loss scale or batch explains.
+ * <p>A layer that spikes begins anew when the spike is over: a step up, to which the baseline takes
+ * its time, would look like a trend.
+ *
+ * <p>Cannot see: growth in the warm-up after a spike; growth slower than the slope's threshold
+ * however long it lasts; growth of every layer that a declared change of loss scale or batch
+ * explains.
  */
 public final class ExplodingTrendDetector {
   private static final double NOISE_FLOOR = 0.001;
@@ -58,6 +62,7 @@ public final class ExplodingTrendDetector {
   /**
    * State by layer, changed in place: weighted sums, with t the age as a negative number.
    *
+   * @param seen values since it began
    * @param w sum of weights
    * @param t, x, tt, tx, xx weighted sums of the products
    * @param base level before the growth, NaN before the first value
@@ -66,6 +71,7 @@ public final class ExplodingTrendDetector {
    * @param onset estimated when the episode began
    */
   public record State(
+      int[] seen,
       double[] w,
       double[] t,
       double[] x,
@@ -80,6 +86,7 @@ public final class ExplodingTrendDetector {
       double[] base = new double[layers];
       Arrays.fill(base, Double.NaN);
       return new State(
+          new int[layers],
           new double[layers],
           new double[layers],
           new double[layers],
@@ -94,7 +101,12 @@ public final class ExplodingTrendDetector {
   }
 
   static void observe(
-      Reading reading, LogHolt baseline, State state, Settings settings, Verdicts out) {
+      Reading reading,
+      LogHolt baseline,
+      ExplodingSpikeDetector.State spikes,
+      State state,
+      Settings settings,
+      Verdicts out) {
     var ranking = new Ranking();
     double[] slopes = new double[state.w().length];
     double[] rises = new double[state.w().length];
@@ -105,6 +117,12 @@ public final class ExplodingTrendDetector {
       if (Double.isNaN(x)) {
         continue;
       }
+      if (spikes.hold()[i] > 0) {
+        forget(state, i);
+        state.hold()[i] = out.hold(state.hold()[i], false, false);
+        continue;
+      }
+      state.seen()[i]++;
       state.w()[i] += 1;
       state.x()[i] += x;
       state.xx()[i] += x * x;
@@ -112,7 +130,7 @@ public final class ExplodingTrendDetector {
       double meanX = state.x()[i] / w;
       double meanT = state.t()[i] / w;
       double stt = state.tt()[i] - w * meanT * meanT;
-      if (baseline.seenBefore(i) < 3 || !(stt > 0)) {
+      if (state.seen()[i] <= 3) {
         state.base()[i] = meanX;
         state.baseStep()[i] = reading.stepNumber();
         continue;
@@ -128,7 +146,7 @@ public final class ExplodingTrendDetector {
         state.baseStep()[i] = reading.stepNumber();
       }
       double rise = fit - state.base()[i];
-      boolean judged = baseline.seenBefore(i) >= out.policy().warmUpSteps();
+      boolean judged = state.seen()[i] > out.policy().warmUpSteps();
       boolean fires =
           judged && slope > settings.slope() && t > settings.t() && rise > settings.rise();
       boolean overHalf =
@@ -150,6 +168,17 @@ public final class ExplodingTrendDetector {
       report(reading, settings, ranking, place, slopes[i], rises[i], out);
     }
     out.activeIfAny(EXPLODING_TREND, state.hold());
+  }
+
+  /** Begins anew: what was before is not of one line with what comes. */
+  private static void forget(State state, int i) {
+    state.seen()[i] = 0;
+    state.w()[i] = 0;
+    state.t()[i] = 0;
+    state.x()[i] = 0;
+    state.tt()[i] = 0;
+    state.tx()[i] = 0;
+    state.xx()[i] = 0;
   }
 
   /** Moves the origin of time to the present and fades the past. */

@@ -10,7 +10,6 @@ import java.util.Arrays;
  * @param published steps that came in order
  * @param lastTrended highest step that trends learnt from, -1 before the first
  * @param trended steps that trends learnt from
- * @param runFinished the run has said that it is finished
  * @param seen the last steps that came, in any order
  */
 public record LaneTrends(
@@ -20,7 +19,6 @@ public record LaneTrends(
     long published,
     long lastTrended,
     long trended,
-    boolean runFinished,
     Seen seen,
     LayerSeries series,
     Baselines baselines,
@@ -81,7 +79,6 @@ public record LaneTrends(
         0,
         -1,
         0,
-        false,
         Seen.none(),
         LayerSeries.of(layers),
         Baselines.of(layers),

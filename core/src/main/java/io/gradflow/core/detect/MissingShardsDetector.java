@@ -12,8 +12,8 @@ import java.util.Arrays;
  *
  * <p>It fires when a rank is absent from {@code steps} published steps in a row; what is absent by
  * the manifest's cadence is not missing. A revision that brings a rank's late shard ends its
- * absence. Steps closed because a higher attempt took over are torn by nature and count only once
- * the run itself has said that it is finished.
+ * absence. The last steps of an attempt, closed because it ended, may be torn: there a rank must be
+ * absent from {@code tornSteps} in a row, more than the ranks of one training are ever apart.
  *
  * <p>Cannot see: whether the rank, its host or the way to the broker failed; a rank that trains on
  * but publishes late, until its shards come; a run of which every rank is silent.
@@ -25,13 +25,15 @@ public final class MissingShardsDetector {
    * Thresholds.
    *
    * @param steps published steps in a row
+   * @param tornSteps the same, when the last of them was closed by the end of an attempt
    */
-  public record Settings(int steps) {
-    static final Settings DEFAULT = new Settings(3);
+  public record Settings(int steps, int tornSteps) {
+    static final Settings DEFAULT = new Settings(3, 8);
 
     /** Checks the ranges. */
     public Settings {
       Thresholds.require(MISSING_SHARDS, "steps", steps, 1, 10_000);
+      Thresholds.require(MISSING_SHARDS, "tornSteps", tornSteps, 1, 10_000);
     }
   }
 
@@ -50,16 +52,10 @@ public final class MissingShardsDetector {
    * Judges a step of the run's own order.
    *
    * @param ordinal how many steps of the lane came before
-   * @param runFinished the run has said that it is finished
    */
-  static State observe(
-      Step step, long ordinal, boolean runFinished, State state, Settings settings, Verdicts out) {
-    if (step.closedBy() == ClosedBy.FINISHED && !runFinished) {
-      if (state.hold() > 0) {
-        out.active(MISSING_SHARDS);
-      }
-      return state;
-    }
+  static State observe(Step step, long ordinal, State state, Settings settings, Verdicts out) {
+    boolean torn = step.closedBy() == ClosedBy.FINISHED;
+    int least = torn ? settings.tornSteps() : settings.steps();
     int[] ranks = step.missingRanks();
     long[] ordinals = new long[ranks.length];
     long[] steps = new long[ranks.length];
@@ -71,8 +67,8 @@ public final class MissingShardsDetector {
       ordinals[k] = before < 0 ? ordinal : state.sinceOrdinal()[before];
       steps[k] = before < 0 ? step.id().step() : state.sinceStep()[before];
       double absent = ordinal - ordinals[k] + 1;
-      overHalf |= absent > settings.steps() / 2.0;
-      if (absent >= settings.steps()) {
+      overHalf |= absent > least / 2.0;
+      if (absent >= least) {
         over++;
         ranking.add(k, steps[k], absent);
       }
@@ -87,7 +83,7 @@ public final class MissingShardsDetector {
           ranks[k],
           steps[k],
           ranking.score(place),
-          settings.steps(),
+          least,
           "steps",
           over == 1
               ? "Rank %d of %d has not reported since step %d."

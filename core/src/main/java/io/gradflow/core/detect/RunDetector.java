@@ -1,7 +1,6 @@
 package io.gradflow.core.detect;
 
 import io.gradflow.core.norm.Step;
-import io.gradflow.core.shard.RunEvent;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -81,12 +80,9 @@ public final class RunDetector {
   /** A step beyond all that came before. */
   private static LaneTrends advance(LayerTable table, LaneTrends lane, Step step, Verdicts out) {
     DetectionPolicy policy = out.policy();
-    boolean runFinished =
-        lane.runFinished()
-            || step.events().stream().anyMatch(e -> e.type() == RunEvent.Type.FINISHED);
     var missingShards =
         MissingShardsDetector.observe(
-            step, lane.published(), runFinished, lane.missingShards(), policy.missingShards(), out);
+            step, lane.published(), lane.missingShards(), policy.missingShards(), out);
     boolean excused = NonFiniteDetector.isExcused(step, lane.nonFinite(), policy.nonFinite());
     var nonFinite =
         excused
@@ -106,7 +102,6 @@ public final class RunDetector {
         lane.published() + 1,
         trends ? step.id().step() : lane.lastTrended(),
         trends ? lane.trended() + 1 : lane.trended(),
-        runFinished,
         lane.seen(),
         lane.series(),
         lane.baselines(),
@@ -131,7 +126,12 @@ public final class RunDetector {
     ExplodingSpikeDetector.observe(
         reading, baseline, lane.explodingSpike(), policy.explodingSpike(), out);
     ExplodingTrendDetector.observe(
-        reading, baseline, lane.explodingTrend(), policy.explodingTrend(), out);
+        reading,
+        baseline,
+        lane.explodingSpike(),
+        lane.explodingTrend(),
+        policy.explodingTrend(),
+        out);
     VanishingTrendDetector.observe(
         reading, baseline, lane.vanishingTrend(), policy.vanishingTrend(), out);
     return VanishingDepthDetector.observe(
@@ -149,7 +149,6 @@ public final class RunDetector {
         lane.published(),
         lane.lastTrended(),
         lane.trended(),
-        lane.runFinished(),
         lane.seen(),
         lane.series(),
         lane.baselines(),

@@ -11,10 +11,11 @@ import java.util.Arrays;
  * cancels.
  *
  * <pre>
- * y        = x - median of x over the layers of its kind
+ * own      = x, upward only as far as the baseline believes it: a spike raises no reference
+ * y        = own - median of x over the layers of its kind
  * recent   = exponentially weighted mean of y, gain 0.1
  * ref      = exponentially weighted mean of y, weight memory^age
- * refOwn   = the same of x
+ * refOwn   = the same of own
  * fall     = ref - recent,   own fall = refOwn - level of the baseline
  * C        = max(0, C + (ref - y) / s - 1),   s of the baseline (Page's CUSUM with drift k = 1)
  * </pre>
@@ -97,12 +98,13 @@ public final class VanishingTrendDetector {
         if (Double.isNaN(x[i])) {
           continue;
         }
-        double y = x[i] - median;
+        double own = Math.min(x[i], baseline.believed(i));
+        double y = own - median;
         int n = baseline.seenBefore(i);
         if (n == 0) {
           state.recent()[i] = y;
           state.ref()[i] = y;
-          state.refOwn()[i] = x[i];
+          state.refOwn()[i] = own;
         }
         double c = state.cusum()[i] + (state.ref()[i] - y) / baseline.scale(i) - DRIFT;
         boolean judged = n >= out.policy().warmUpSteps();
@@ -114,7 +116,7 @@ public final class VanishingTrendDetector {
         double gain = calm ? Math.max(refGain, 1.0 / (n + 1)) : refGain;
         state.recent()[i] += recentGain * (y - state.recent()[i]);
         state.ref()[i] += gain * (y - state.ref()[i]);
-        state.refOwn()[i] += gain * (x[i] - state.refOwn()[i]);
+        state.refOwn()[i] += gain * (own - state.refOwn()[i]);
         if (judge(reading.stepNumber(), baseline, state, settings, i, out)) {
           ranking.add(i, state.onset()[i], state.ref()[i] - state.recent()[i]);
         }

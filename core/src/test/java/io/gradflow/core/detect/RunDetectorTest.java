@@ -86,6 +86,15 @@ class RunDetectorTest {
     assertThat(run.findings()).extracting(Finding::onsetStep).containsExactly(100L, 100L);
   }
 
+  @Test
+  void aStepUpThatStaysIsASpikeAndNoTrend() {
+    for (long seed = 0; seed < 10; seed++) {
+      var run = new SimulatedRun(seed, 0.2).healthy(100).shift("block3.weight", 4).healthy(400);
+
+      assertThat(run.findings()).extracting(Finding::kind).containsOnly(EXPLODING_SPIKE);
+    }
+  }
+
   @ParameterizedTest
   @CsvSource({"0.015, 0.1, 165", "0.02, 0.2, 130", "0.03, 0.2, 95", "0.05, 0.3, 65"})
   void growthIsFoundAndItsOnsetEstimated(double slope, double noise, int within) {
@@ -302,16 +311,14 @@ class RunDetectorTest {
   }
 
   @Test
-  void theTornEndOfAnAbandonedAttemptMissesNobody() {
-    var abandoned =
-        new SimulatedRun(1, 0.2).healthy(5).steps(9, s -> s.missing(1).closedBy(ClosedBy.FINISHED));
-    var finished =
-        new SimulatedRun(1, 0.2)
-            .healthy(5)
-            .steps(9, s -> s.missing(1).closedBy(ClosedBy.FINISHED).finished());
+  void inTheTornEndOfAnAttemptARankIsMissingAfterEightSteps() {
+    var torn =
+        new SimulatedRun(1, 0.2).healthy(5).steps(7, s -> s.missing(1).closedBy(ClosedBy.FINISHED));
+    assertThat(torn.findings()).isEmpty();
 
-    assertThat(abandoned.findings()).isEmpty();
-    assertThat(finished.findings()).hasSize(7);
+    torn.steps(1, s -> s.missing(1).closedBy(ClosedBy.FINISHED));
+
+    assertThat(torn.findings()).extracting(Finding::onsetStep).containsExactly(5L);
   }
 
   @Test

@@ -17,12 +17,10 @@ import io.gradflow.core.shard.MeshAxis;
 import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Reporting;
-import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.function.UnaryOperator;
 
@@ -229,7 +227,6 @@ public final class SimulatedRun {
     private long revision = 8;
     private int[] missing = {};
     private ClosedBy closedBy = ClosedBy.COMPLETE;
-    private List<RunEvent> events = List.of();
 
     private Draft(long number) {
       this.number = number;
@@ -315,14 +312,6 @@ public final class SimulatedRun {
       return this;
     }
 
-    public Draft finished() {
-      events =
-          List.of(
-              new RunEvent(
-                  RUN, attempt, StepId.MAIN_STREAM, number, RunEvent.Type.FINISHED, 0, Map.of()));
-      return this;
-    }
-
     /** Of a layer only a part was received, its received elements being as given. */
     public Draft incomplete(String name, double share) {
       completeness[layer(name)] = share;
@@ -394,7 +383,7 @@ public final class SimulatedRun {
               null,
               null),
           new StepScalars(loss, null, null, null, skipped, null, null, 32),
-          events);
+          List.of());
     }
   }
 }

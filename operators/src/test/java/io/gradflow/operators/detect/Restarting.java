@@ -3,7 +3,8 @@ package io.gradflow.operators.detect;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.function.Supplier;
+import org.apache.flink.runtime.state.heap.HeapKeyedStateBackend;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.apache.flink.util.OutputTag;
@@ -22,7 +23,7 @@ final class Restarting<H extends AbstractStreamOperatorTestHarness<O>, O> implem
     void on(H harness) throws Exception;
   }
 
-  private final Supplier<H> fresh;
+  private final Fresh<H> fresh;
   private final boolean restarts;
   private final List<O> output = new ArrayList<>();
   private final List<Object> aside = new ArrayList<>();
@@ -30,30 +31,55 @@ final class Restarting<H extends AbstractStreamOperatorTestHarness<O>, O> implem
   private H harness;
   private long nowMs;
 
-  Restarting(Supplier<H> fresh, OutputTag<?> tag, boolean restarts) throws Exception {
+  /** Makes harnesses that are not open yet. */
+  interface Fresh<H> {
+    H harness() throws Exception;
+  }
+
+  Restarting(Fresh<H> fresh, OutputTag<?> tag, boolean restarts) throws Exception {
     this.fresh = fresh;
     this.tag = tag;
     this.restarts = restarts;
-    harness = fresh.get();
+    harness = fresh.harness();
     harness.open();
   }
 
   void event(Event<H> event) throws Exception {
     if (restarts) {
-      var snapshot = harness.snapshot(0, 0);
-      harness.close();
-      harness = fresh.get();
-      harness.initializeState(snapshot);
-      harness.setProcessingTime(nowMs);
-      harness.open();
+      restart();
     }
     event.on(harness);
     drain();
   }
 
+  /** Time passes, the operator running. */
   void pass(long ms) throws Exception {
     nowMs += ms;
     event(h -> h.setProcessingTime(nowMs));
+  }
+
+  /** Time passes, the operator running and not restarted before it. */
+  void passWithoutRestart(long ms) throws Exception {
+    nowMs += ms;
+    harness.setProcessingTime(nowMs);
+    drain();
+  }
+
+  /** Time passes while the operator does not run. */
+  void outage(long ms) throws Exception {
+    nowMs += ms;
+    restart();
+    drain();
+  }
+
+  private void restart() throws Exception {
+    var snapshot = harness.snapshot(0, 0);
+    harness.close();
+    harness = fresh.harness();
+    harness.setProcessingTime(nowMs);
+    harness.initializeState(snapshot);
+    harness.open();
+    harness.setProcessingTime(nowMs);
   }
 
   List<O> output() {
@@ -62,10 +88,6 @@ final class Restarting<H extends AbstractStreamOperatorTestHarness<O>, O> implem
 
   List<Object> aside() {
     return aside;
-  }
-
-  H harness() {
-    return harness;
   }
 
   @SuppressWarnings("unchecked")
@@ -83,8 +105,22 @@ final class Restarting<H extends AbstractStreamOperatorTestHarness<O>, O> implem
     }
   }
 
+  /** Keys and values the operator still keeps. */
+  int entries() {
+    var operator = (AbstractStreamOperator<?>) harness.getOperator();
+    return ((HeapKeyedStateBackend<?>) operator.getKeyedStateBackend()).numKeyValueStateEntries();
+  }
+
+  int timers() {
+    return harness.numProcessingTimeTimers() + harness.numEventTimeTimers();
+  }
+
   @Override
-  public void close() throws Exception {
-    harness.close();
+  public void close() {
+    try {
+      harness.close();
+    } catch (Exception e) {
+      throw new AssertionError("the operator does not close", e);
+    }
   }
 }
