@@ -192,7 +192,7 @@ final class DemoCommand implements Callable<Integer> {
               new Terminal(spec.commandLine().getOut(), headless ? Map.of() : System.getenv()),
               spec.commandLine().getErr())) {
         result = training.run(published);
-        published.finish(result.steps() - 1L);
+        published.finish();
         for (LocalFlink.Job job : jobs) {
           job.failure()
               .ifPresent(

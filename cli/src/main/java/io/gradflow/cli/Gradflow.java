@@ -36,6 +36,8 @@ import picocli.CommandLine.Spec;
       RehearseCommand.class
     })
 public final class Gradflow implements Runnable {
+  private static volatile boolean interrupted;
+
   @Spec private CommandSpec spec;
 
   private Gradflow() {}
@@ -50,6 +52,7 @@ public final class Gradflow implements Runnable {
     PrintStream err = utf8(FileDescriptor.err);
     // Whatever a library prints must not get between the lines a script reads.
     System.setOut(err);
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> interrupted = true, "noting the end"));
     System.setErr(err);
     System.exit(
         run(
@@ -91,7 +94,10 @@ public final class Gradflow implements Runnable {
   }
 
   private static int failed(Exception failure, CommandLine command) {
-    if (failure instanceof CommandFailed expected) {
+    if (interrupted) {
+      // Ctrl-C: what fails because the process ends is no news to whoever ended it.
+      LoggerFactory.getLogger(Gradflow.class).info("The command was interrupted", failure);
+    } else if (failure instanceof CommandFailed expected) {
       command.getErr().println("gradflow: " + expected.getMessage());
     } else {
       LoggerFactory.getLogger(Gradflow.class).error("The command failed", failure);

@@ -40,14 +40,14 @@ record LayerRow(String name, boolean named, double reading, double change, List<
                   fold(
                       members.size() == 1
                           ? members.get(0).name()
-                          : "%s ×%d".formatted(block, members.size()),
+                          : "%d× %s".formatted(members.size(), block),
                       members,
                       named)));
     } else if (room > 0) {
       int together = (layers.size() + room - 1) / room;
       for (int first = 0; first < layers.size(); first += together) {
         List<LayerTrace> members = layers.subList(first, Math.min(first + together, layers.size()));
-        rows.add(fold("%s ×%d".formatted(members.get(0).name(), members.size()), members, named));
+        rows.add(fold("%d× %s".formatted(members.size(), members.get(0).name()), members, named));
       }
     }
     return rows;

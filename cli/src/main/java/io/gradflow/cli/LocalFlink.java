@@ -89,7 +89,8 @@ final class LocalFlink implements AutoCloseable {
     try {
       cluster.start();
       return flink;
-    } catch (Exception e) {
+    } catch (Exception | LinkageError e) {
+      // LinkageError: classes that register for the end of the process do not load once it ends.
       flink.close();
       throw new CommandFailed(
           "Flink did not start with its web page on port %d: %s; more in %s"

@@ -49,7 +49,8 @@ final class LocalKafka implements AutoCloseable {
       KafkaRaftServer server = new KafkaRaftServer(config, Time.SYSTEM);
       server.startup();
       return new LocalKafka(server, folder, port);
-    } catch (Exception e) {
+    } catch (Exception | LinkageError e) {
+      // LinkageError: classes that register for the end of the process do not load once it ends.
       Workspace.remove(folder);
       throw new CommandFailed(
           "the local broker did not start on port %d: %s; more in %s"

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.regex.Pattern;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -103,7 +104,7 @@ final class TopicsCommand implements Runnable {
       return partitions.map(OptionalInt::of).orElseGet(OptionalInt::empty);
     }
 
-    private void validate(picocli.CommandLine command) {
+    private void validate(CommandLine command) {
       if (!SERVERS.matcher(bootstrapServers).matches()) {
         throw new ParameterException(
             command, "--bootstrap-server: expected host:port, got '" + bootstrapServers + "'");

@@ -1,10 +1,12 @@
 package io.gradflow.cli;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.stream.Stream;
+import org.slf4j.LoggerFactory;
 
 /**
  * The folder in which the command keeps its logs and, while a local stack runs, the stack's data:
@@ -49,9 +51,9 @@ record Workspace(Path root) {
   static void remove(Path folder) {
     try (Stream<Path> all = Files.walk(folder)) {
       all.sorted(Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
-    } catch (IOException | java.io.UncheckedIOException e) {
+    } catch (IOException | UncheckedIOException e) {
       // Left-overs of a closed stack hurt nobody; the next one takes another folder.
-      org.slf4j.LoggerFactory.getLogger(Workspace.class).warn("Left behind: {}", folder, e);
+      LoggerFactory.getLogger(Workspace.class).warn("Left behind: {}", folder, e);
     }
   }
 }

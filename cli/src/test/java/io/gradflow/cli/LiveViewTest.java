@@ -76,12 +76,12 @@ class LiveViewTest {
 
     List<String> blocks = rows(plain.frame(run.now(), 80, 17));
     assertThat(blocks).hasSize(10);
-    assertThat(blocks.get(7)).startsWith("> block7 ×2").endsWith("▄X▄");
-    assertThat(blocks.get(6)).startsWith("  block6 ×2").endsWith("▄▄▄");
+    assertThat(blocks.get(7)).startsWith("> 2× block7").endsWith("▄X▄");
+    assertThat(blocks.get(6)).startsWith("  2× block6").endsWith("▄▄▄");
 
     List<String> spans = rows(plain.frame(run.now(), 80, 12));
     assertThat(spans).hasSize(5);
-    assertThat(spans.get(3)).startsWith("> block6.weight ×4").endsWith("▄X▄");
+    assertThat(spans.get(3)).startsWith("> 4× block6.weight").endsWith("▄X▄");
   }
 
   @Test

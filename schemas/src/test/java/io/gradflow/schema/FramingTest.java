@@ -91,7 +91,7 @@ class FramingTest {
     assertThat(failure.detail())
         .isEqualTo(
             "gradient-rules: expected a configured schema registry for a record with schema id 7,"
-                + " got none: set gradflow.schema-registry.url");
+                + " got none: set gradflow.schema.registry.url");
   }
 
   @Test

@@ -1,23 +1,26 @@
 package io.gradflow.trainer;
 
 import io.gradflow.core.StepId;
-import java.util.List;
+import java.util.Arrays;
+import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
- * Who publishes, and where to. Immutable; {@code with} methods give changed copies.
+ * Who publishes, and where to.
  *
- * @param bootstrapServers Kafka brokers, host:port, comma-separated
- * @param runId name of the run
+ * @param bootstrapServers of Kafka, e.g. {@code broker-1:9092,broker-2:9092}
+ * @param runId name of the run, 1 to 500 characters
  * @param attempt start of this attempt in ms since the epoch, the same on all ranks: decide it once
- *     and share it
- * @param stream {@code main} unless the training has several optimisers
- * @param rank of this publisher
- * @param coords its coordinates, aligned with the manifest's mesh
+ *     (on rank 0) and share it, or take it from the launcher
+ * @param stream one per optimiser or model, 1 to 500 characters
+ * @param rank global rank of this publisher
+ * @param coords the rank's coordinates along the manifest's mesh
  * @param host where the rank runs; null if unknown
  * @param device e.g. {@code cuda:3}; null if unknown
- * @param queueCapacity how many steps may wait for the network before new ones are dropped
- * @param kafkaProperties further settings of the Kafka producer, e.g. security; they go before the
+ * @param queueCapacity how many shards may wait for Kafka, 1 to 100,000; beyond that the oldest is
+ *     dropped
+ * @param kafka further properties of Kafka's producer, e.g. for security; these go before the
  *     publisher's own
  */
 public record PublisherOptions(
@@ -26,166 +29,136 @@ public record PublisherOptions(
     long attempt,
     String stream,
     int rank,
-    List<Integer> coords,
+    int[] coords,
     String host,
     String device,
     int queueCapacity,
-    Map<String, String> kafkaProperties) {
+    Map<String, String> kafka) {
 
-  /** Steps that may wait unless said otherwise. */
+  /** How many shards may wait unless said otherwise. */
   public static final int DEFAULT_QUEUE_CAPACITY = 256;
 
-  /** Checks every setting. */
+  private static final String PREFIX = "GRADFLOW_";
+  private static final String KAFKA_PREFIX = PREFIX + "KAFKA_";
+  private static final int MAX_QUEUE_CAPACITY = 100_000;
+  private static final int MAX_NAME_LENGTH = 500;
+
   public PublisherOptions {
     require(
         bootstrapServers != null && !bootstrapServers.isBlank(),
         "bootstrapServers",
-        "host:port",
+        "host:port,...",
         bootstrapServers);
-    require(runId != null && !runId.isBlank(), "runId", "a name", runId);
+    require(isName(runId), "runId", "1 to 500 characters", runId);
     require(attempt >= 0, "attempt", "ms since the epoch", attempt);
-    require(stream != null && !stream.isBlank(), "stream", "a name", stream);
+    require(isName(stream), "stream", "1 to 500 characters", stream);
     require(rank >= 0, "rank", "0 or more", rank);
-    require(queueCapacity >= 1, "queueCapacity", "1 or more", queueCapacity);
-    coords = List.copyOf(coords);
-    kafkaProperties = Map.copyOf(kafkaProperties);
+    require(
+        coords != null && Arrays.stream(coords).allMatch(c -> c >= 0),
+        "coords",
+        "numbers of 0 or more",
+        Arrays.toString(coords));
+    require(
+        queueCapacity >= 1 && queueCapacity <= MAX_QUEUE_CAPACITY,
+        "queueCapacity",
+        "1 to " + MAX_QUEUE_CAPACITY,
+        queueCapacity);
+    coords = coords.clone();
+    kafka = Map.copyOf(kafka);
   }
 
-  /** Rank 0 of a training with one mesh dimension, on this host. */
-  public static PublisherOptions of(String bootstrapServers, String runId, long attempt) {
+  /** The options of a rank of a plain data-parallel training; the rest as by default. */
+  public static PublisherOptions of(String bootstrapServers, String runId, long attempt, int rank) {
     return new PublisherOptions(
         bootstrapServers,
         runId,
         attempt,
         StepId.MAIN_STREAM,
-        0,
-        List.of(0),
-        System.getenv("HOSTNAME"),
+        rank,
+        new int[] {rank},
+        null,
         null,
         DEFAULT_QUEUE_CAPACITY,
         Map.of());
   }
 
   /**
-   * The options in an environment: {@code GRADFLOW_BOOTSTRAP_SERVERS, GRADFLOW_RUN,
-   * GRADFLOW_ATTEMPT}, and where they are set {@code GRADFLOW_STREAM} and {@code GRADFLOW_RANK}.
+   * The options that an environment sets: {@code GRADFLOW_BOOTSTRAP_SERVERS}, {@code GRADFLOW_RUN},
+   * {@code GRADFLOW_ATTEMPT} and {@code GRADFLOW_RANK} are needed; {@code GRADFLOW_STREAM}, {@code
+   * GRADFLOW_COORDS} ({@code 0,3}; the rank alone by default), {@code GRADFLOW_HOST} ({@code
+   * HOSTNAME} by default), {@code GRADFLOW_DEVICE} and {@code GRADFLOW_QUEUE} may be set; {@code
+   * GRADFLOW_KAFKA_SECURITY_PROTOCOL} sets Kafka's {@code security.protocol}, and so on.
    *
    * @throws IllegalArgumentException naming the variable that is missing or wrong
    */
   public static PublisherOptions fromEnvironment(Map<String, String> environment) {
-    PublisherOptions options =
-        of(
-            required(environment, "GRADFLOW_BOOTSTRAP_SERVERS"),
-            required(environment, "GRADFLOW_RUN"),
-            number("GRADFLOW_ATTEMPT", required(environment, "GRADFLOW_ATTEMPT")));
-    String rank = environment.getOrDefault("GRADFLOW_RANK", "0");
-    return options
-        .withRank(Math.toIntExact(number("GRADFLOW_RANK", rank)))
-        .withStream(environment.getOrDefault("GRADFLOW_STREAM", StepId.MAIN_STREAM));
-  }
-
-  /** Another rank of a training with one mesh dimension. */
-  public PublisherOptions withRank(int newRank) {
-    return withRank(newRank, List.of(newRank));
-  }
-
-  /** Another rank. */
-  public PublisherOptions withRank(int newRank, List<Integer> newCoords) {
+    int rank = (int) number(environment, "RANK", null, Integer.MAX_VALUE);
+    String coords = environment.getOrDefault(PREFIX + "COORDS", Integer.toString(rank));
+    Map<String, String> kafka = new TreeMap<>();
+    environment.forEach(
+        (name, value) -> {
+          if (name.startsWith(KAFKA_PREFIX)) {
+            String property = name.substring(KAFKA_PREFIX.length()).toLowerCase(Locale.ROOT);
+            kafka.put(property.replace('_', '.'), value);
+          }
+        });
     return new PublisherOptions(
-        bootstrapServers,
-        runId,
-        attempt,
-        stream,
-        newRank,
-        newCoords,
-        host,
-        device,
-        queueCapacity,
-        kafkaProperties);
-  }
-
-  /** Another stream. */
-  public PublisherOptions withStream(String newStream) {
-    return new PublisherOptions(
-        bootstrapServers,
-        runId,
-        attempt,
-        newStream,
+        needed(environment, "BOOTSTRAP_SERVERS"),
+        needed(environment, "RUN"),
+        number(environment, "ATTEMPT", null, Long.MAX_VALUE),
+        environment.getOrDefault(PREFIX + "STREAM", StepId.MAIN_STREAM),
         rank,
-        coords,
-        host,
-        device,
-        queueCapacity,
-        kafkaProperties);
+        coordinates(coords),
+        environment.getOrDefault(PREFIX + "HOST", environment.get("HOSTNAME")),
+        environment.get(PREFIX + "DEVICE"),
+        (int) number(environment, "QUEUE", DEFAULT_QUEUE_CAPACITY, MAX_QUEUE_CAPACITY),
+        kafka);
   }
 
-  /** Another place. */
-  public PublisherOptions withPlace(String newHost, String newDevice) {
-    return new PublisherOptions(
-        bootstrapServers,
-        runId,
-        attempt,
-        stream,
-        rank,
-        coords,
-        newHost,
-        newDevice,
-        queueCapacity,
-        kafkaProperties);
-  }
-
-  /** Another queue. */
-  public PublisherOptions withQueueCapacity(int newCapacity) {
-    return new PublisherOptions(
-        bootstrapServers,
-        runId,
-        attempt,
-        stream,
-        rank,
-        coords,
-        host,
-        device,
-        newCapacity,
-        kafkaProperties);
-  }
-
-  /** Other settings of the Kafka producer. */
-  public PublisherOptions withKafkaProperties(Map<String, String> newProperties) {
-    return new PublisherOptions(
-        bootstrapServers,
-        runId,
-        attempt,
-        stream,
-        rank,
-        coords,
-        host,
-        device,
-        queueCapacity,
-        newProperties);
-  }
-
-  private static String required(Map<String, String> environment, String name) {
-    String value = environment.get(name);
-    if (value == null || value.isBlank()) {
+  private static int[] coordinates(String text) {
+    try {
+      return text.isBlank()
+          ? new int[0]
+          : Arrays.stream(text.split(",", -1))
+              .map(String::trim)
+              .mapToInt(Integer::parseInt)
+              .toArray();
+    } catch (NumberFormatException e) {
       throw new IllegalArgumentException(
-          "environment variable " + name + " is not set: the publisher needs it");
+          PREFIX + "COORDS: expected numbers with commas between them, got \"" + text + "\"", e);
     }
+  }
+
+  private static String needed(Map<String, String> environment, String name) {
+    String value = environment.get(PREFIX + name);
+    require(value != null && !value.isBlank(), PREFIX + name, "a value", value);
     return value;
   }
 
-  private static long number(String name, String value) {
+  private static long number(
+      Map<String, String> environment, String name, Integer fallback, long highest) {
+    if (fallback != null && !environment.containsKey(PREFIX + name)) {
+      return fallback;
+    }
+    String text = needed(environment, name);
+    String expected = "a number of 0 to " + highest;
     try {
-      return Long.parseLong(value);
+      long value = Long.parseLong(text.trim());
+      require(value >= 0 && value <= highest, PREFIX + name, expected, text);
+      return value;
     } catch (NumberFormatException e) {
       throw new IllegalArgumentException(
-          "environment variable " + name + ": expected a whole number, got '" + value + "'", e);
+          PREFIX + name + ": expected " + expected + ", got \"" + text + "\"", e);
     }
   }
 
-  private static void require(boolean holds, String name, String expected, Object got) {
-    if (!holds) {
-      throw new IllegalArgumentException(
-          "publisher option " + name + ": expected " + expected + ", got " + got);
+  private static boolean isName(String name) {
+    return name != null && !name.isEmpty() && name.length() <= MAX_NAME_LENGTH;
+  }
+
+  private static void require(boolean valid, String option, String expected, Object got) {
+    if (!valid) {
+      throw new IllegalArgumentException(option + ": expected " + expected + ", got " + got);
     }
   }
 }

@@ -1,12 +1,13 @@
 package io.gradflow.trainer;
 
 /**
- * How a publisher is doing, counted in records since it was opened: offered = sent + dropped +
- * waiting.
+ * What became of the records so far: every record is in exactly one of the four.
  *
  * @param sent acknowledged by Kafka
- * @param dropped refused by the full queue, or given up after Kafka did not take them
- * @param waiting in the queue or under way
- * @param lastError of the most recent failure; null if there was none
+ * @param dropped shards that found the queue full, were left in it at the end, or could not be
+ *     measured
+ * @param failed taken from the queue and not acknowledged: the broker was away for too long, or
+ *     refused them
+ * @param pending in the queue or on their way
  */
-public record PublisherStats(long sent, long dropped, long waiting, String lastError) {}
+public record PublisherStats(long sent, long dropped, long failed, long pending) {}

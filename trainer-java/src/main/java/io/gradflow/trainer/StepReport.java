@@ -3,117 +3,128 @@ package io.gradflow.trainer;
 import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Measurement;
+import io.gradflow.core.shard.Stage;
+import java.util.EnumMap;
+import java.util.Map;
 
 /**
- * What a rank reports of one step. Gradients are measured, in one pass, in the call that hands them
- * over, so that the trainer may overwrite them afterwards. Not safe for use by several threads; not
- * to be changed once published.
+ * What a rank says of one step. Filled by the training thread, published once, not to be used
+ * afterwards. Nothing here throws: gradients that cannot be measured are counted as dropped.
+ *
+ * <p>Gradients are measured before {@link #local} and {@link #reduced} return, so that the trainer
+ * may overwrite them at once.
  */
 public final class StepReport {
+  private final GradientPublisher publisher;
+  private final Map<Stage, LayerColumns> stages = new EnumMap<>(Stage.class);
   final long step;
-  LayerColumns local;
-  LayerColumns reduced;
-  double samples = 1;
+  int accumIndex;
+  int accumSteps = 1;
+  double weight = 1;
+  Double lossScale;
+  boolean stepSkipped;
+  Clip clip;
+  Double reportedGlobalNorm;
   Double loss;
   Double validationLoss;
   double[] learningRates;
-  Double lossScale;
-  boolean skipped;
-  Clip clip;
-  Double globalNorm;
-  int accumIndex;
-  int accumSteps = 1;
 
-  private StepReport(long step) {
+  StepReport(GradientPublisher publisher, long step) {
+    this.publisher = publisher;
     this.step = step;
   }
 
-  /**
-   * A report of a step without anything.
-   *
-   * @param step number of the optimiser step, from 0, skipped ones counted
-   */
-  public static StepReport of(long step) {
-    return new StepReport(step);
-  }
-
-  /** Gradients before the data-parallel reduction: one array per layer, in the manifest's order. */
+  /** The gradient before the data-parallel reduction: position i is the manifest's layer i. */
   public StepReport local(float[][] gradients) {
-    return local(Measurement.of(gradients));
+    return measured(Stage.LOCAL, gradients);
   }
 
-  /** Statistics of the gradients before the data-parallel reduction. */
+  /** The same, measured by the trainer; the arrays are the publisher's from now on. */
   public StepReport local(LayerColumns columns) {
-    this.local = columns;
+    stages.put(Stage.LOCAL, columns);
     return this;
   }
 
-  /**
-   * Gradients after the reduction and before clipping: one array per layer, in the manifest's
-   * order.
-   */
+  /** The gradient after the data-parallel reduction: position i is the manifest's layer i. */
   public StepReport reduced(float[][] gradients) {
-    return reduced(Measurement.of(gradients));
+    return measured(Stage.REDUCED, gradients);
   }
 
-  /** Statistics of the gradients after the reduction and before clipping. */
+  /** The same, measured by the trainer; the arrays are the publisher's from now on. */
   public StepReport reduced(LayerColumns columns) {
-    this.reduced = columns;
+    stages.put(Stage.REDUCED, columns);
     return this;
   }
 
-  /** Samples or tokens this rank contributed. */
-  public StepReport samples(double count) {
-    this.samples = count;
+  /** Says that this is micro-batch {@code index}, from 0, of {@code of}. */
+  public StepReport microBatch(int index, int of) {
+    this.accumIndex = index;
+    this.accumSteps = of;
     return this;
   }
 
-  /** Loss of this rank's batch. */
+  /** Tokens or samples this rank contributed; 1 unless said. */
+  public StepReport weight(double tokensOrSamples) {
+    this.weight = tokensOrSamples;
+    return this;
+  }
+
+  /** What the given gradients are still multiplied by; 1 unless said. */
+  public StepReport lossScale(double scale) {
+    this.lossScale = scale;
+    return this;
+  }
+
+  /** Says that the optimiser skips this step. */
+  public StepReport skipped() {
+    this.stepSkipped = true;
+    return this;
+  }
+
+  /** What the trainer does to its gradient after this. */
+  public StepReport clip(Clip done) {
+    this.clip = done;
+    return this;
+  }
+
+  /** The trainer's own global gradient norm, for the self-check. */
+  public StepReport globalNorm(double norm) {
+    this.reportedGlobalNorm = norm;
+    return this;
+  }
+
+  /** Loss of this rank's batch; may be non-finite. */
   public StepReport loss(double value) {
     this.loss = value;
     return this;
   }
 
-  /** Validation loss, where one was computed at this step. */
+  /** Loss of the validation set; may be non-finite. */
   public StepReport validationLoss(double value) {
     this.validationLoss = value;
     return this;
   }
 
-  /** Learning rates, one per parameter group. */
-  public StepReport learningRates(double... values) {
-    this.learningRates = values.clone();
+  /** One per parameter group. */
+  public StepReport learningRates(double... rates) {
+    this.learningRates = rates.clone();
     return this;
   }
 
-  /** What the gradients are still multiplied by. */
-  public StepReport lossScale(double value) {
-    this.lossScale = value;
-    return this;
+  /**
+   * Hands the step over and returns at once: takes a lock for a moment, never waits for Kafka. One
+   * record for each stage that was given.
+   */
+  public void publish() {
+    publisher.publish(this, stages);
   }
 
-  /** The optimiser skips this step, as a loss scaler does on overflow. */
-  public StepReport skipped() {
-    this.skipped = true;
-    return this;
-  }
-
-  /** How the trainer clips. */
-  public StepReport clip(Clip value) {
-    this.clip = value;
-    return this;
-  }
-
-  /** The trainer's own global gradient norm. */
-  public StepReport globalNorm(double value) {
-    this.globalNorm = value;
-    return this;
-  }
-
-  /** This is micro-batch {@code index} of {@code count}; the last holds the step's gradient. */
-  public StepReport accumulation(int index, int count) {
-    this.accumIndex = index;
-    this.accumSteps = count;
+  private StepReport measured(Stage stage, float[][] gradients) {
+    try {
+      stages.put(stage, Measurement.of(gradients));
+    } catch (RuntimeException e) {
+      publisher.unmeasured(step, stage, e);
+    }
     return this;
   }
 }

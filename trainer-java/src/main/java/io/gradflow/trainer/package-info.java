@@ -1,18 +1,21 @@
 /**
- * Publishes what a rank knows of its gradients, from any trainer on the JVM, at next to no cost and
- * without ever stopping it.
+ * Publishes the gradients of a training on the JVM to Kafka, without ever blocking or breaking it.
+ *
+ * <p>Worked example, on each rank:
  *
  * <pre>{@code
- * Manifest manifest = ...;                                    // the layers, once
- * var options = PublisherOptions.of("broker:9092", "my-run", attempt).withRank(rank);
- * try (var publisher = GradientPublisher.open(options, manifest)) {
+ * var options = PublisherOptions.fromEnvironment(System.getenv());
+ * try (var publisher = GradientPublisher.start(options)) {
+ *   publisher.announce(manifest);              // on one rank; the others: refer(manifestId)
+ *   publisher.event(RunEvent.Type.STARTED, Map.of());
  *   for (long step = 0; step < steps; step++) {
- *     ...                                                     // forward, backward
- *     StepReport report = StepReport.of(step).local(gradients).loss(loss).samples(batch);
- *     ...                                                     // all-reduce
- *     publisher.publish(report.reduced(gradients));           // before clipping and update
+ *     ... backward pass ...
+ *     var report = publisher.step(step).loss(loss).weight(samples).local(gradients);
+ *     ... all-reduce ...
+ *     report.reduced(gradients).publish();
+ *     ... update ...
  *   }
- *   publisher.event(RunEvent.Type.FINISHED, steps - 1, Map.of());
+ *   publisher.event(RunEvent.Type.FINISHED, Map.of());
  * }
  * }</pre>
  */

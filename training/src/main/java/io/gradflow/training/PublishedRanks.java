@@ -10,8 +10,6 @@ import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.trainer.GradientPublisher;
 import io.gradflow.trainer.PublisherOptions;
-import io.gradflow.trainer.PublisherStats;
-import io.gradflow.trainer.StepReport;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +20,7 @@ import java.util.Map;
  */
 public final class PublishedRanks implements StepObserver, AutoCloseable {
   private final List<GradientPublisher> publishers = new ArrayList<>();
+  private final long[] lastSteps;
 
   /**
    * Opens a publisher for each rank and says that the run has started.
@@ -32,11 +31,18 @@ public final class PublishedRanks implements StepObserver, AutoCloseable {
   public PublishedRanks(
       String bootstrapServers, String runId, long attempt, int ranks, List<Layer> layers) {
     Manifest manifest = manifest(runId, attempt, ranks, layers);
-    PublisherOptions options = PublisherOptions.of(bootstrapServers, runId, attempt);
+    lastSteps = new long[ranks];
     for (int rank = 0; rank < ranks; rank++) {
-      publishers.add(GradientPublisher.open(options.withRank(rank), manifest));
+      GradientPublisher publisher =
+          GradientPublisher.start(PublisherOptions.of(bootstrapServers, runId, attempt, rank));
+      if (rank == 0) {
+        publisher.announce(manifest);
+        publisher.event(RunEvent.Type.STARTED, Map.of("ranks", Integer.toString(ranks)));
+      } else {
+        publisher.refer(manifest.manifestId());
+      }
+      publishers.add(publisher);
     }
-    publishers.get(0).event(RunEvent.Type.STARTED, -1, Map.of("ranks", Integer.toString(ranks)));
   }
 
   /** What such a training declares: plain data parallelism, every rank reporting every step. */
@@ -82,30 +88,37 @@ public final class PublishedRanks implements StepObserver, AutoCloseable {
 
   @Override
   public void observe(RankStep step) {
+    lastSteps[step.rank()] = step.step();
     publishers
         .get(step.rank())
-        .publish(
-            StepReport.of(step.step())
-                .local(step.local())
-                .reduced(step.reduced())
-                .loss(step.loss())
-                .learningRates(step.learningRate())
-                .samples(step.samples()));
+        .step(step.step())
+        .local(step.local())
+        .reduced(step.reduced())
+        .loss(step.loss())
+        .learningRates(step.learningRate())
+        .weight(step.samples())
+        .publish();
   }
 
-  /** Records that any rank's publisher dropped so far. */
+  /** Records that any rank's publisher dropped or could not deliver so far. */
   public long dropped() {
     return publishers.stream()
         .map(GradientPublisher::stats)
-        .mapToLong(PublisherStats::dropped)
+        .mapToLong(stats -> stats.dropped() + stats.failed())
         .sum();
   }
 
-  /** Sends what waits, then says that the run is finished. */
-  public void finish(long lastStep) {
-    publishers.subList(1, publishers.size()).forEach(GradientPublisher::close);
-    publishers.get(0).event(RunEvent.Type.FINISHED, lastStep, Map.of());
-    publishers.get(0).close();
+  /** Sends what waits, then says that the run is finished. Not before the training has ended. */
+  public void finish() {
+    // A rank that stopped reporting does not know how far the others came.
+    int furthest = 0;
+    for (int rank = 1; rank < lastSteps.length; rank++) {
+      furthest = lastSteps[rank] > lastSteps[furthest] ? rank : furthest;
+    }
+    GradientPublisher last = publishers.get(furthest);
+    publishers.stream().filter(publisher -> publisher != last).forEach(GradientPublisher::close);
+    last.event(RunEvent.Type.FINISHED, Map.of());
+    last.close();
   }
 
   /** Closes without a word, as a training that dies does. */

@@ -77,7 +77,7 @@ public record LocalSums(
         double norm = columns.norm()[i] / scale;
         LayerSums.add(squares, low, layer, norm * norm);
         ranks[layer]++;
-        log2Rms[row][layer] = (float) ((Math.log(norm) - Math.log((double) elements) / 2) / LOG2);
+        log2Rms[row][layer] = (float) (Math.log(norm * norm / (double) elements) / (2 * LOG2));
       }
       if (columns.nonFinite() != null) {
         for (int layer : columns.nonFinite().layers()) {

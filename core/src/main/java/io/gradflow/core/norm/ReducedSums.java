@@ -47,7 +47,8 @@ public record ReducedSums(
     double scale = shard.lossScale() == null ? 1 : shard.lossScale();
     LayerColumns columns = shard.columns();
     NonFinite bad = columns.nonFinite();
-    LayerSums slice = LayerSums.empty(1);
+    LayerSums piece = LayerSums.empty(1);
+    ReplicaSums row = null;
     int nextBad = 0;
     for (int i = 0; i < columns.size(); i++) {
       int layer = columns.layer(i);
@@ -55,10 +56,23 @@ public record ReducedSums(
       if (of < 0) {
         continue;
       }
-      slice.clear(0);
-      slice.add(
-          0,
-          columns.elements() == null ? slices.elements(layer) : columns.elements()[i],
+      long count = columns.elements() == null ? slices.elements(layer) : columns.elements()[i];
+      long expected = layout.elements()[layer];
+      if (count == 0 && expected > 0) {
+        continue;
+      }
+      // A slice that is the whole layer needs no row of its replica to wait in.
+      boolean wholeLayer = count >= expected;
+      if (wholeLayer) {
+        piece.clear(0);
+      } else if (row == null || row.replica() != of) {
+        row = row(of);
+      }
+      LayerSums sums = wholeLayer ? piece : row.sums();
+      int at = wholeLayer ? 0 : layer;
+      sums.add(
+          at,
+          count,
           columns.norm()[i] / scale,
           columns.sumAbs() == null ? Double.NaN : columns.sumAbs()[i] / scale,
           columns.maxAbs()[i] / scale,
@@ -68,12 +82,16 @@ public record ReducedSums(
           nextBad++;
         }
         if (nextBad < bad.layers().length && bad.layers()[nextBad] == layer) {
-          slice.addNonFinite(0, 0, bad.nans()[nextBad]);
-          slice.addNonFinite(1, 0, bad.posInfs()[nextBad]);
-          slice.addNonFinite(2, 0, bad.negInfs()[nextBad]);
+          sums.addNonFinite(0, at, bad.nans()[nextBad]);
+          sums.addNonFinite(1, at, bad.posInfs()[nextBad]);
+          sums.addNonFinite(2, at, bad.negInfs()[nextBad]);
         }
       }
-      add(layout, layer, of, slice, 0);
+      if (sums.elements()[at] >= expected) {
+        double square = sums.square(at);
+        complete(layer, of, sums, at, 1, square, square);
+        sums.clear(at);
+      }
     }
   }
 

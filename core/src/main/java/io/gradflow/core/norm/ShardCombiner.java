@@ -398,20 +398,20 @@ public final class ShardCombiner {
 
     private void fence(long newAttempt) {
       for (Lane lane : List.copyOf(lanes)) {
-        closeAll(lane);
+        closeAll(lane, ClosedBy.FINISHED);
         forget(lane);
       }
       attempt = newAttempt;
       ends.removeIf(end -> end.attempt() < newAttempt);
     }
 
-    private void closeAll(Lane lane) {
+    private void closeAll(Lane lane, ClosedBy unlessComplete) {
       GroupLane progress = state.lanes().get(lane);
       Layout layout = layoutOf(lane);
       while (progress.open().length > 0) {
         long step = progress.open()[0];
         ClosedBy reason =
-            isComplete(lane, layout, progress, step) ? ClosedBy.COMPLETE : ClosedBy.FINISHED;
+            isComplete(lane, layout, progress, step) ? ClosedBy.COMPLETE : unlessComplete;
         progress = close(lane, layout, progress, step, reason);
       }
       state.lanes().put(lane, progress);
@@ -453,7 +453,7 @@ public final class ShardCombiner {
           long silentSince = Math.max(end.arrivedAt(), progress.lastShardAt());
           long over = Math.max(silentSince + timeout, patience.readyAt());
           if (over <= now) {
-            closeAll(lane);
+            closeAll(lane, ClosedBy.TIMEOUT);
           } else {
             arm(over);
           }
@@ -500,7 +500,8 @@ public final class ShardCombiner {
     /** Closes everything and forgets the group. */
     void drop() {
       for (Lane lane : List.copyOf(lanes)) {
-        closeAll(lane);
+        // Of a run that has said it is finished no more would come: who is missing here is missing.
+        closeAll(lane, endOf(lane) == null ? ClosedBy.FINISHED : ClosedBy.TIMEOUT);
         forget(lane);
       }
       for (long ticket : tickets()) {

@@ -318,7 +318,7 @@ public final class StepAssembler {
 
     private void fence(long newAttempt) {
       for (Lane lane : List.copyOf(lanes)) {
-        closeAll(lane);
+        closeAll(lane, ClosedBy.FINISHED);
         forget(lane);
       }
       attempt = newAttempt;
@@ -326,11 +326,11 @@ public final class StepAssembler {
       events.removeIf(event -> event.attempt() < newAttempt);
     }
 
-    private void closeAll(Lane lane) {
+    private void closeAll(Lane lane, ClosedBy reason) {
       Layout layout = state.layouts().get(lane.manifestId());
       RunLane progress = state.lanes().get(lane);
       while (progress.open().length > 0) {
-        progress = close(lane, layout, progress, progress.open()[0], ClosedBy.FINISHED);
+        progress = close(lane, layout, progress, progress.open()[0], reason);
       }
       state.lanes().put(lane, progress);
     }
@@ -366,7 +366,7 @@ public final class StepAssembler {
             long silentSince = Math.max(end.arrivedAt(), progress.lastDeltaAt());
             long over = Math.max(silentSince + timeout, patience.readyAt());
             if (over <= now) {
-              closeAll(lane);
+              closeAll(lane, ClosedBy.TIMEOUT);
             } else {
               arm(over);
             }
@@ -390,7 +390,7 @@ public final class StepAssembler {
     /** Closes everything and forgets the run. */
     void drop() {
       for (Lane lane : List.copyOf(lanes)) {
-        closeAll(lane);
+        closeAll(lane, ClosedBy.FINISHED);
         forget(lane);
       }
       for (long ticket : tickets()) {

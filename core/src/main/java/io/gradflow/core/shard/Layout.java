@@ -231,7 +231,8 @@ public record Layout(
     public long elements(int layer) {
       int c = layout.placementClass[layer];
       long whole = layout.elements[layer];
-      return whole / pieces[c] + (piece[c] < whole % pieces[c] ? 1 : 0);
+      long quotient = pieces[c] == 1 ? whole : whole / pieces[c];
+      return quotient + (piece[c] < whole - quotient * pieces[c] ? 1 : 0);
     }
   }
 

@@ -284,7 +284,7 @@ class ClosingTest {
     step(merging, 0, 0, 1, 2);
     merging.event(run.event(RunEvent.Type.FINISHED, 0));
     merging.pass(10_500);
-    assertThat(merging.last().closedBy()).isEqualTo(ClosedBy.FINISHED);
+    assertThat(merging.last().closedBy()).isEqualTo(ClosedBy.TIMEOUT);
     merging.pass(3_700_000);
     assertThat(merging.retained()).as("an hour after its end").isZero();
     nothingIsRetained(merging);

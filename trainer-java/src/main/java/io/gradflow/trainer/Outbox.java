@@ -1,0 +1,146 @@
+package io.gradflow.trainer;
+
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Iterator;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * What waits for Kafka, in order. Putting never waits: a shard that finds no room takes the place
+ * of the oldest waiting one, so that what is sent after an outage is the latest unbroken stretch of
+ * the run. Announcements and events are few and are kept, up to a bound of their own.
+ *
+ * @param <S> shards
+ * @param <N> notices: announcements and events
+ */
+final class Outbox<S, N> {
+  private static final int MAX_NOTICES = 1_000;
+
+  private final int capacity;
+  private final ArrayDeque<Entry<S, N>> waiting = new ArrayDeque<>();
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private int shards;
+  private int notices;
+  private boolean closed;
+
+  /** One of the two is null. */
+  record Entry<S, N>(S shard, N notice) {}
+
+  Outbox(int capacity) {
+    this.capacity = capacity;
+  }
+
+  /** Adds a shard and returns how many were dropped for it, or are refused: 0 or 1. */
+  int putShard(S shard) {
+    lock.lock();
+    try {
+      if (closed) {
+        return 1;
+      }
+      int dropped = 0;
+      if (shards == capacity) {
+        dropOldestShard();
+        dropped = 1;
+      }
+      waiting.add(new Entry<>(shard, null));
+      shards++;
+      changed.signal();
+      return dropped;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Adds a notice and returns how many are refused: 0 or 1. */
+  int putNotice(N notice) {
+    lock.lock();
+    try {
+      if (closed || notices == MAX_NOTICES) {
+        return 1;
+      }
+      waiting.add(new Entry<>(null, notice));
+      notices++;
+      changed.signal();
+      return 0;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The oldest entry, waiting for one until there is; null once closed and empty. */
+  Entry<S, N> take() throws InterruptedException {
+    lock.lockInterruptibly();
+    try {
+      while (waiting.isEmpty() && !closed) {
+        changed.await();
+      }
+      Entry<S, N> entry = waiting.poll();
+      if (entry != null) {
+        count(entry, -1);
+      }
+      return entry;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Waits for the outbox to be closed; false if it is still open after that time. */
+  boolean awaitClosed(Duration atMost) throws InterruptedException {
+    lock.lockInterruptibly();
+    try {
+      long nanos = atMost.toNanos();
+      while (!closed && nanos > 0) {
+        nanos = changed.awaitNanos(nanos);
+      }
+      return closed;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Takes nothing more; what waits can still be taken. */
+  void close() {
+    lock.lock();
+    try {
+      closed = true;
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Throws away what waits and returns how much that was. */
+  int discard() {
+    lock.lock();
+    try {
+      int discarded = waiting.size();
+      waiting.clear();
+      shards = 0;
+      notices = 0;
+      return discarded;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void dropOldestShard() {
+    for (Iterator<Entry<S, N>> each = waiting.iterator(); each.hasNext(); ) {
+      Entry<S, N> entry = each.next();
+      if (entry.shard() != null) {
+        each.remove();
+        count(entry, -1);
+        return;
+      }
+    }
+  }
+
+  private void count(Entry<S, N> entry, int change) {
+    if (entry.shard() != null) {
+      shards += change;
+    } else {
+      notices += change;
+    }
+  }
+}

@@ -1,0 +1,377 @@
+package io.gradflow.trainer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import io.gradflow.core.shard.Clip;
+import io.gradflow.core.shard.Layer;
+import io.gradflow.core.shard.LayerColumns;
+import io.gradflow.core.shard.LayerKind;
+import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.MeshAxis;
+import io.gradflow.core.shard.Placement;
+import io.gradflow.core.shard.Reporting;
+import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.Stage;
+import io.gradflow.schema.Codec;
+import io.gradflow.schema.Codecs;
+import io.gradflow.schema.Topic;
+import io.gradflow.schema.WriterSchemas;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.producer.MockProducer;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.PartitionInfo;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.TimeoutException;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(60)
+class GradientPublisherTest {
+  private static final InstantSource NOON = InstantSource.fixed(Instant.ofEpochMilli(43_200_000));
+  private static final Duration SOON = Duration.ofSeconds(10);
+
+  private final PublisherOptions options =
+      PublisherOptions.of("unused:9092", "gpt", 1_700_000_000_000L, 3);
+
+  /** Kafka as the test wants it. */
+  private static class Kafka extends MockProducer<byte[], byte[]> {
+    final CountDownLatch open;
+
+    Kafka(boolean acknowledges, boolean reachable) {
+      super(acknowledges, null, new ByteArraySerializer(), new ByteArraySerializer());
+      open = new CountDownLatch(reachable ? 0 : 1);
+    }
+
+    @Override
+    public List<PartitionInfo> partitionsFor(String topic) {
+      if (open.getCount() > 0) {
+        try {
+          open.await();
+        } catch (InterruptedException e) {
+          throw new InterruptException(e);
+        }
+      }
+      return List.of();
+    }
+  }
+
+  private GradientPublisher publisher(Producer<byte[], byte[]> producer) {
+    return new GradientPublisher(options, () -> producer, NOON);
+  }
+
+  @Test
+  void aStepIsALocalAndAReducedShardInOrder() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher publisher = publisher(kafka);
+    publisher.announce(manifest(2));
+    publisher.event(RunEvent.Type.STARTED, Map.of("learningRate", "0.1"));
+    float[][] gradients = {{3, 4}, {0, -12, Float.NaN}};
+    StepReport report =
+        publisher
+            .step(10)
+            .local(gradients)
+            .weight(32)
+            .loss(0.5)
+            .learningRates(0.1)
+            .lossScale(1024)
+            .clip(new Clip("norm", 1.0, 0.5))
+            .globalNorm(13);
+    gradients[0][0] = 1e9f;
+    report.reduced(new float[][] {{1, 0}, {2, 0, 0}}).publish();
+    publisher.step(12).local(new float[][] {{1, 1}, {1, 1, 1}}).publish();
+    publisher.event(RunEvent.Type.FINISHED, Map.of());
+    publisher.close(SOON);
+
+    assertThat(kafka.history())
+        .extracting(ProducerRecord::topic)
+        .containsExactly(
+            "gradient-manifests",
+            "gradient-runs",
+            "gradient-shards",
+            "gradient-shards",
+            "gradient-shards",
+            "gradient-runs");
+    assertThat(kafka.history().get(2).key()).asString().isEqualTo("gpt|3");
+    List<Shard> shards = read(kafka, Codecs.SHARDS);
+    Shard local = shards.get(0);
+    assertThat(local.stage()).isEqualTo(Stage.LOCAL);
+    assertThat(local.id().step()).isEqualTo(10);
+    assertThat(local.previousStep()).isEqualTo(-1);
+    assertThat(local.rank()).isEqualTo(3);
+    assertThat(local.sentAt()).isEqualTo(43_200_000);
+    assertThat(local.manifestId()).isEqualTo(manifest(2).contentId());
+    assertThat(local.columns().norm()).containsExactly(5, 12);
+    assertThat(local.columns().nonFinite().layers()).containsExactly(1);
+    assertThat(local.columns().nonFinite().nans()).containsExactly(1);
+    assertThat(local.loss()).isEqualTo(0.5);
+    assertThat(local.lossScale()).isEqualTo(1024);
+    assertThat(local.clip()).isEqualTo(new Clip("norm", 1.0, 0.5));
+    assertThat(shards.get(1).stage()).isEqualTo(Stage.REDUCED);
+    assertThat(shards.get(1).previousStep()).isEqualTo(-1);
+    assertThat(shards.get(2).previousStep()).isEqualTo(10);
+    assertThat(shards).extracting(Shard::producerSeq).containsExactly(0L, 1L, 2L);
+    List<RunEvent> events = read(kafka, Codecs.RUNS);
+    assertThat(events).extracting(RunEvent::step).containsExactly(-1L, 12L);
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(6, 0, 0, 0));
+  }
+
+  @Test
+  void aFullQueueDropsTheOldestShardsAndTheNextRecordSaysHowMany() {
+    Kafka kafka = new Kafka(true, false);
+    GradientPublisher publisher = publisher(kafka);
+    publisher.announce(manifest(1));
+    int capacity = PublisherOptions.DEFAULT_QUEUE_CAPACITY;
+    for (int step = 0; step < capacity + 44; step++) {
+      publisher.step(step).local(columns(1)).publish();
+    }
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 44, 0, capacity + 1));
+    kafka.open.countDown();
+    publisher.close(SOON);
+
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(capacity + 1, 44, 0, 0));
+    assertThat(kafka.history().get(0).topic()).isEqualTo("gradient-manifests");
+    List<Shard> shards = read(kafka, Codecs.SHARDS);
+    assertThat(shards.get(0).id().step()).isEqualTo(44);
+    // The steps in between were not left out by design: the loss has to show.
+    assertThat(shards.get(0).previousStep()).isEqualTo(43);
+    assertThat(shards).extracting(Shard::dropped).containsOnly(44L);
+  }
+
+  @Test
+  void aRecordThatKafkaDoesNotTakeIsCountedAndTheManifestSentAgain() {
+    Kafka kafka = new Kafka(false, true);
+    GradientPublisher publisher = publisher(kafka);
+    publisher.announce(manifest(1));
+    publisher.step(0).local(columns(1)).publish();
+    await().atMost(SOON).until(() -> kafka.history().size() == 2);
+    kafka.completeNext();
+    kafka.errorNext(new TimeoutException("expired"));
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(1, 0, 1, 0));
+    publisher.step(1).local(columns(1)).publish();
+    await().atMost(SOON).until(() -> kafka.history().size() == 4);
+    assertThat(kafka.history().get(2).topic()).isEqualTo("gradient-manifests");
+    assertThat(read(kafka, Codecs.SHARDS).get(1).dropped()).isEqualTo(1);
+  }
+
+  @Test
+  void aLostEventIsSentAgainUnlessALaterOneArrived() {
+    Kafka kafka = new Kafka(false, true);
+    GradientPublisher publisher = publisher(kafka);
+    publisher.event(RunEvent.Type.STARTED, Map.of());
+    await().atMost(SOON).until(() -> kafka.history().size() == 1);
+    kafka.errorNext(new TimeoutException("expired"));
+    publisher.event(RunEvent.Type.PAUSED, Map.of());
+    await().atMost(SOON).until(() -> kafka.history().size() == 3);
+    assertThat(read(kafka, Codecs.RUNS))
+        .extracting(RunEvent::type)
+        .containsExactly(RunEvent.Type.STARTED, RunEvent.Type.STARTED, RunEvent.Type.PAUSED);
+    kafka.errorNext(new TimeoutException("expired"));
+    kafka.completeNext();
+    publisher.event(RunEvent.Type.RESUMED, Map.of());
+    await().atMost(SOON).until(() -> kafka.history().size() == 4);
+    kafka.completeNext();
+    assertThat(read(kafka, Codecs.RUNS).get(3).type()).isEqualTo(RunEvent.Type.RESUMED);
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(2, 0, 1, 0));
+  }
+
+  @Test
+  void aBrokenProducerIsReplaced() {
+    Kafka broken = new Kafka(true, true);
+    broken.sendException = new KafkaException("fenced");
+    Kafka next = new Kafka(true, true);
+    AtomicInteger made = new AtomicInteger();
+    GradientPublisher publisher =
+        new GradientPublisher(options, () -> made.getAndIncrement() == 0 ? broken : next, NOON);
+    publisher.announce(manifest(1));
+    publisher.step(0).local(columns(1)).publish();
+    publisher.close(SOON);
+    assertThat(broken.closed()).isTrue();
+    assertThat(next.history())
+        .extracting(ProducerRecord::topic)
+        .containsExactly("gradient-manifests", "gradient-shards");
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(2, 0, 0, 0));
+  }
+
+  @Test
+  void aProducerThatCannotBeMadeYetIsTriedAgain() {
+    Kafka kafka = new Kafka(true, true);
+    AtomicInteger tries = new AtomicInteger();
+    GradientPublisher publisher =
+        new GradientPublisher(
+            options,
+            () -> {
+              if (tries.getAndIncrement() == 0) {
+                throw new KafkaException("No resolvable bootstrap urls");
+              }
+              return kafka;
+            },
+            NOON);
+    publisher.step(0).local(columns(1)).publish();
+    await().atMost(SOON).until(() -> publisher.stats().sent() == 1);
+    publisher.close(SOON);
+  }
+
+  @Test
+  void closingEndsInTimeWithADeadBrokerAndCountsWhatIsLeft() {
+    GradientPublisher publisher = publisher(new Kafka(true, false));
+    for (int step = 0; step < 10; step++) {
+      publisher.step(step).local(columns(1)).publish();
+    }
+    long start = System.nanoTime();
+    publisher.close(Duration.ofMillis(300));
+    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(2));
+    await().atMost(SOON).until(() -> publisher.stats().pending() == 0);
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 10, 0, 0));
+  }
+
+  @Test
+  void whatIsHandedOverAfterClosingIsDropped() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher publisher = publisher(kafka);
+    publisher.close(SOON);
+    publisher.close(SOON);
+    publisher.step(0).local(columns(1)).publish();
+    publisher.event(RunEvent.Type.FINISHED, Map.of());
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 2, 0, 0));
+    assertThat(kafka.history()).isEmpty();
+  }
+
+  @Test
+  void nothingTheTrainerHandsOverThrows() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher publisher = publisher(kafka);
+    publisher.announce(null);
+    publisher.event(null, null);
+    publisher.step(0).local(new float[][] {null}).publish();
+    publisher.step(1).reduced((LayerColumns) null).publish();
+    publisher.close(SOON);
+    PublisherStats stats = publisher.stats();
+    assertThat(stats.sent()).isZero();
+    assertThat(stats.pending()).isZero();
+    assertThat(stats.dropped() + stats.failed()).isEqualTo(4);
+  }
+
+  @Test
+  void aShardTooLargeForARecordIsOneHandedOverAndSeveralRecords() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher publisher = publisher(kafka);
+    publisher.step(0).reduced(columns(300_000)).publish();
+    publisher.close(SOON);
+    List<Shard> shards = read(kafka, Codecs.SHARDS);
+    assertThat(shards).hasSizeGreaterThan(1);
+    assertThat(shards).extracting(Shard::parts).containsOnly(shards.size());
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(1, 0, 0, 0));
+  }
+
+  @Test
+  void theEnvironmentSetsTheOptions() {
+    PublisherOptions fromEnvironment =
+        PublisherOptions.fromEnvironment(
+            Map.of(
+                "GRADFLOW_BOOTSTRAP_SERVERS", "broker:9092",
+                "GRADFLOW_RUN", "gpt",
+                "GRADFLOW_ATTEMPT", "1700000000000",
+                "GRADFLOW_RANK", "5",
+                "GRADFLOW_COORDS", "1, 2",
+                "GRADFLOW_QUEUE", "8",
+                "GRADFLOW_KAFKA_SECURITY_PROTOCOL", "SSL",
+                "HOSTNAME", "node-7"));
+    assertThat(fromEnvironment)
+        .usingRecursiveComparison()
+        .isEqualTo(
+            new PublisherOptions(
+                "broker:9092",
+                "gpt",
+                1_700_000_000_000L,
+                "main",
+                5,
+                new int[] {1, 2},
+                "node-7",
+                null,
+                8,
+                Map.of("security.protocol", "SSL")));
+  }
+
+  @Test
+  void aMissingOrImpossibleOptionIsNamed() {
+    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(Map.of("GRADFLOW_RANK", "0")))
+        .hasMessage("GRADFLOW_BOOTSTRAP_SERVERS: expected a value, got null");
+    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(Map.of("GRADFLOW_RANK", "zero")))
+        .hasMessage("GRADFLOW_RANK: expected a number of 0 to 2147483647, got \"zero\"");
+    assertThatThrownBy(() -> PublisherOptions.of("broker:9092", "", 0, 0))
+        .hasMessage("runId: expected 1 to 500 characters, got ");
+    assertThatThrownBy(() -> PublisherOptions.of("broker:9092", "gpt", 0, -1))
+        .hasMessage("rank: expected 0 or more, got -1");
+  }
+
+  private static <T> List<T> read(Kafka kafka, Codec<T> codec) {
+    Topic topic = codec.topic();
+    List<T> values = new ArrayList<>();
+    for (ProducerRecord<byte[], byte[]> record : kafka.history()) {
+      if (record.topic().equals(topic.topicName())) {
+        values.add(codec.decoder(WriterSchemas.known()).decode(record.value(), null).value());
+      }
+    }
+    return values;
+  }
+
+  private static LayerColumns columns(int layers) {
+    float[] ones = new float[layers];
+    Arrays.fill(ones, 1);
+    return new LayerColumns(0, null, null, ones, ones, null, null, null);
+  }
+
+  private static Manifest manifest(int layers) {
+    List<Layer> list =
+        IntStream.range(0, layers)
+            .mapToObj(
+                i ->
+                    new Layer(
+                        "layer." + i,
+                        null,
+                        i,
+                        LayerKind.WEIGHT,
+                        10,
+                        "float32",
+                        true,
+                        false,
+                        false,
+                        null,
+                        List.of(Placement.REPLICATE)))
+            .toList();
+    return new Manifest(
+        "gpt",
+        1_700_000_000_000L,
+        "main",
+        0,
+        0,
+        1,
+        0,
+        layers,
+        8,
+        List.of(new MeshAxis("dp_replicate", 8)),
+        List.of(new Reporting(Stage.LOCAL, null, 1)),
+        "mean",
+        null,
+        null,
+        null,
+        null,
+        null,
+        list);
+  }
+}
