@@ -114,7 +114,7 @@ class CombineShardsTest {
       trial.second(new GroupNotice(0, null, run.finished(1)));
       assertThat(trial.output()).hasSize(1);
       trial.pass(10_500);
-      assertThat(trial.last().closedBy()).isEqualTo(ClosedBy.FINISHED);
+      assertThat(trial.last().closedBy()).isEqualTo(ClosedBy.TIMEOUT);
       trial.pass(HOUR + 1_000);
       assertThat(trial.retained()).isZero();
     }
