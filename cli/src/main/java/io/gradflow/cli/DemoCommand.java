@@ -105,6 +105,8 @@ final class DemoCommand implements Callable<Integer> {
           "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
   private OptionalInt flinkPort = OptionalInt.empty();
 
+  private volatile Instant ended;
+
   /** The scenarios' names, for help. */
   static final class ScenarioNames implements Iterable<String> {
     @Override
@@ -176,6 +178,7 @@ final class DemoCommand implements Callable<Integer> {
         result = training.run(published);
         published.finish();
         jobs.throwIfFailed();
+        ended = Instant.now();
         settle(brokers, follower, published, result);
         if (!headless) {
           untilInterrupted();
@@ -237,15 +240,14 @@ final class DemoCommand implements Callable<Integer> {
       PublishedRanks published,
       Instant began) {
     Step newest = follower.newest();
-    Duration elapsed = Duration.between(began, Instant.now());
-    double seconds = Math.max(1e-3, elapsed.toMillis() / 1e3);
+    Duration elapsed = Duration.between(began, ended == null ? Instant.now() : ended);
     Double loss = newest == null ? null : newest.scalars().loss();
     return new RunSnapshot(
         run,
-        scenario.label(),
+        scenario.label() + (ended == null ? "" : "  finished, Ctrl-C ends the demo"),
         follower.lastStep(),
         OptionalLong.of(policy.steps()),
-        follower.stepsAssembled() / seconds,
+        follower.stepsPerSecond(),
         loss == null ? Double.NaN : loss,
         newest == null ? Double.NaN : globalNorm(newest),
         newest == null ? 1 : newest.completeness(),
