@@ -15,7 +15,6 @@ import java.util.Iterator;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
@@ -35,8 +34,9 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "demo",
     description = {
-      "Starts a Kafka broker, Flink, both jobs and a real data-parallel training on this machine,",
-      "breaks the training, and shows its gradients and incidents until Ctrl-C.",
+      "Breaks a real training on this machine, and names what broke it.",
+      "Starts a Kafka broker, Flink with its page, both jobs and a data-parallel training, and shows"
+          + " gradients and incidents until Ctrl-C.",
       "With --headless it ends with the training and prints one JSON object."
     },
     mixinStandardHelpOptions = true,
@@ -58,7 +58,7 @@ final class DemoCommand implements Callable<Integer> {
       names = "--fault-at",
       paramLabel = "STEP",
       description = "The fault's first step (default: drawn from the seed).")
-  private OptionalLong faultAt = OptionalLong.empty();
+  private Optional<Long> faultAt = Optional.empty();
 
   @Option(
       names = "--ranks",
@@ -85,7 +85,7 @@ final class DemoCommand implements Callable<Integer> {
       names = "--steps-per-second",
       paramLabel = "X",
       description = "The training goes no faster (default: 20, and 100 with --headless).")
-  private OptionalDouble stepsPerSecond = OptionalDouble.empty();
+  private Optional<Double> stepsPerSecond = Optional.empty();
 
   @Option(
       names = "--headless",
@@ -96,14 +96,14 @@ final class DemoCommand implements Callable<Integer> {
       names = LocalStack.Settings.KAFKA_PORT_OPTION,
       paramLabel = "PORT",
       description = "The broker's port (default: 9092, or any free one; headless: any free one).")
-  private OptionalInt kafkaPort = OptionalInt.empty();
+  private Optional<Integer> kafkaPort = Optional.empty();
 
   @Option(
       names = LocalStack.Settings.FLINK_PORT_OPTION,
       paramLabel = "PORT",
       description =
           "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
-  private OptionalInt flinkPort = OptionalInt.empty();
+  private Optional<Integer> flinkPort = Optional.empty();
 
   private volatile Instant ended;
 
@@ -127,27 +127,26 @@ final class DemoCommand implements Callable<Integer> {
           TrainingPolicy.ofSeed(seed)
               .withSteps(steps)
               .withRanks(ranks)
-              .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100 : 20));
+              .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100.0 : 20.0));
       fault = scenario.fault(policy);
       if (faultAt.isPresent()) {
-        fault = fault.map(drawn -> drawn.atStep(faultAt.getAsLong()));
+        fault = fault.map(drawn -> drawn.atStep(faultAt.get()));
       }
       training = new DataParallelTraining(policy, fault);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }
-    OptionalInt anyPort = headless ? OptionalInt.of(0) : OptionalInt.empty();
     LocalStack.Settings settings =
-        new LocalStack.Settings(
-            Workspace.current(),
-            kafkaPort.isPresent() ? kafkaPort : anyPort,
-            flinkPort.isPresent() ? flinkPort : anyPort,
-            2,
-            4);
+        new LocalStack.Settings(Workspace.current(), port(kafkaPort), port(flinkPort), 2, 4);
     Progress progress = new Progress(spec.commandLine().getErr());
     try (LocalStack stack = LocalStack.start(settings, progress)) {
       return run(stack, scenario, policy, fault, training, progress);
     }
+  }
+
+  /** Scripts that run side by side must not meet at a port. */
+  private OptionalInt port(Optional<Integer> wanted) {
+    return wanted.map(OptionalInt::of).orElse(headless ? OptionalInt.of(0) : OptionalInt.empty());
   }
 
   private int run(
