@@ -1,10 +1,6 @@
 package io.gradflow.cli;
 
 import io.gradflow.core.norm.Step;
-import io.gradflow.jobs.AlertJob;
-import io.gradflow.jobs.GradflowOptions;
-import io.gradflow.jobs.JobSettings;
-import io.gradflow.jobs.NormJob;
 import io.gradflow.schema.Topic;
 import io.gradflow.training.DataParallelTraining;
 import io.gradflow.training.Fault;
@@ -16,7 +12,6 @@ import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Iterator;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -26,9 +21,7 @@ import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BiConsumer;
 import java.util.stream.Stream;
-import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -49,7 +42,6 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     versionProvider = Gradflow.Version.class)
 final class DemoCommand implements Callable<Integer> {
-  private static final Duration JOBS_RUNNING = Duration.ofSeconds(60);
   private static final Duration SETTLING = Duration.ofSeconds(60);
 
   @Spec private CommandSpec spec;
@@ -113,6 +105,8 @@ final class DemoCommand implements Callable<Integer> {
           "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
   private OptionalInt flinkPort = OptionalInt.empty();
 
+  private volatile Instant ended;
+
   /** The scenarios' names, for help. */
   static final class ScenarioNames implements Iterable<String> {
     @Override
@@ -165,18 +159,8 @@ final class DemoCommand implements Callable<Integer> {
       Progress progress)
       throws InterruptedException {
     String brokers = stack.kafka().bootstrapServers();
-    List<LocalFlink.Job> jobs =
-        progress.start(
-            "jobs",
-            () -> {
-              List<LocalFlink.Job> submitted =
-                  List.of(
-                      submit(stack, brokers, NormJob.NAME, NormJob::define),
-                      submit(stack, brokers, AlertJob.NAME, AlertJob::define));
-              submitted.forEach(job -> job.awaitRunning(JOBS_RUNNING));
-              return submitted;
-            },
-            running -> NormJob.NAME + " and " + AlertJob.NAME + " running");
+    LocalJobs jobs =
+        progress.start("jobs", () -> LocalJobs.start(stack), running -> "both running");
     long attempt = System.currentTimeMillis();
     String run = "demo-" + scenario.label() + "-" + policy.seed() + "-" + attempt;
     Thread stopTraining = new Thread(training::stop, "stopping the training");
@@ -193,13 +177,8 @@ final class DemoCommand implements Callable<Integer> {
               spec.commandLine().getErr())) {
         result = training.run(published);
         published.finish();
-        for (LocalFlink.Job job : jobs) {
-          job.failure()
-              .ifPresent(
-                  why -> {
-                    throw new CommandFailed(why);
-                  });
-        }
+        jobs.throwIfFailed();
+        ended = Instant.now();
         settle(brokers, follower, published, result);
         if (!headless) {
           untilInterrupted();
@@ -214,20 +193,6 @@ final class DemoCommand implements Callable<Integer> {
       }
     }
     return 0;
-  }
-
-  private static LocalFlink.Job submit(
-      LocalStack stack,
-      String brokers,
-      String name,
-      BiConsumer<StreamExecutionEnvironment, JobSettings> definition) {
-    StreamExecutionEnvironment environment = stack.flink().environment();
-    String[] arguments = {"--" + GradflowOptions.BOOTSTRAP_SERVERS.key(), brokers};
-    definition.accept(
-        environment, JobSettings.resolve(arguments, Map.of(), environment.getConfiguration()));
-    var graph = environment.getStreamGraph();
-    graph.setJobName(name);
-    return stack.flink().submit(graph);
   }
 
   /**
@@ -275,15 +240,14 @@ final class DemoCommand implements Callable<Integer> {
       PublishedRanks published,
       Instant began) {
     Step newest = follower.newest();
-    Duration elapsed = Duration.between(began, Instant.now());
-    double seconds = Math.max(1e-3, elapsed.toMillis() / 1e3);
+    Duration elapsed = Duration.between(began, ended == null ? Instant.now() : ended);
     Double loss = newest == null ? null : newest.scalars().loss();
     return new RunSnapshot(
         run,
-        scenario.label(),
+        scenario.label() + (ended == null ? "" : "  finished, Ctrl-C ends the demo"),
         follower.lastStep(),
         OptionalLong.of(policy.steps()),
-        follower.stepsAssembled() / seconds,
+        follower.stepsPerSecond(),
         loss == null ? Double.NaN : loss,
         newest == null ? Double.NaN : globalNorm(newest),
         newest == null ? 1 : newest.completeness(),

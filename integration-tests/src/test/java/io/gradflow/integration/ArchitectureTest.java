@@ -55,7 +55,8 @@ class ArchitectureTest {
           .resideInAPackage("io.gradflow.operators..")
           .should()
           .dependOnClassesThat()
-          .resideInAnyPackage("org.apache.kafka..", "org.apache.flink.connector..", "io.gradflow.jobs..");
+          .resideInAnyPackage(
+              "org.apache.kafka..", "org.apache.flink.connector..", "io.gradflow.jobs..");
 
   @ArchTest
   static final ArchRule jobsWireAndDoNotDecide =
@@ -64,7 +65,8 @@ class ArchitectureTest {
           .resideInAPackage("io.gradflow.jobs..")
           .should()
           .dependOnClassesThat()
-          .resideInAnyPackage("org.apache.flink.api.common.state..", "io.gradflow.cli..", "io.gradflow.training..");
+          .resideInAnyPackage(
+              "org.apache.flink.api.common.state..", "io.gradflow.cli..", "io.gradflow.training..");
 
   @ArchTest
   static final ArchRule trainersDoNotNeedFlink =
@@ -73,7 +75,8 @@ class ArchitectureTest {
           .resideInAnyPackage("io.gradflow.trainer..", "io.gradflow.training..")
           .should()
           .dependOnClassesThat()
-          .resideInAnyPackage("org.apache.flink..", "io.gradflow.operators..", "io.gradflow.jobs..");
+          .resideInAnyPackage(
+              "org.apache.flink..", "io.gradflow.operators..", "io.gradflow.jobs..");
 
   @ArchTest
   static final ArchRule flinkFunctionsLiveInOperatorsOrJobs =

@@ -68,6 +68,9 @@ final class KafkaEdges {
         .setDeserializer(new RawRecords())
         .setProperty(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed")
         .setProperty(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, "5")
+        // Partitions are read in turns of a fetch: short turns keep the ranks of a backlog side by
+        // side.
+        .setProperty(ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG, "131072")
         .setProperties(settings.kafkaProperties())
         .build();
   }

@@ -2,8 +2,8 @@ package io.gradflow.schema;
 
 import io.gradflow.core.Origin;
 import io.gradflow.core.detect.FindingKind;
+import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
-import io.gradflow.core.incident.Severity;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -2,8 +2,6 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.DEAD_LAYER;
 
-import io.gradflow.core.incident.Severity;
-
 /**
  * {@link FindingKind#DEAD_LAYER}: a layer's gradient is zero.
  *

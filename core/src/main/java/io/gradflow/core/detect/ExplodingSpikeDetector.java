@@ -2,8 +2,6 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SPIKE;
 
-import io.gradflow.core.incident.Severity;
-
 /**
  * {@link FindingKind#EXPLODING_SPIKE}: a layer's gradient is suddenly many times what its baseline
  * expects.

@@ -1,7 +1,5 @@
 package io.gradflow.core.detect;
 
-import io.gradflow.core.incident.Severity;
-
 /**
  * A detector's verdict on one layer or rank at one step.
  *

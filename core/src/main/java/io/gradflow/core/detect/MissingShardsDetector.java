@@ -2,7 +2,6 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.MISSING_SHARDS;
 
-import io.gradflow.core.incident.Severity;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.Step;
 import java.util.Arrays;

@@ -2,7 +2,6 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.NON_FINITE;
 
-import io.gradflow.core.incident.Severity;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.NonFinite;

@@ -2,8 +2,6 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.VANISHING_DEPTH;
 
-import io.gradflow.core.incident.Severity;
-
 /**
  * {@link FindingKind#VANISHING_DEPTH}: the gradient is lost on its way from the loss to the input.
  *

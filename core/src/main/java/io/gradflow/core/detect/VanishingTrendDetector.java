@@ -2,7 +2,6 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.VANISHING_TREND;
 
-import io.gradflow.core.incident.Severity;
 import java.util.Arrays;
 
 /**

@@ -1,6 +1,5 @@
 package io.gradflow.core.detect;
 
-import io.gradflow.core.incident.Severity;
 import java.util.ArrayList;
 import java.util.List;
 

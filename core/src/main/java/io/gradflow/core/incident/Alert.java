@@ -1,6 +1,7 @@
 package io.gradflow.core.incident;
 
 import io.gradflow.core.detect.FindingKind;
+import io.gradflow.core.detect.Severity;
 import java.util.List;
 
 /**

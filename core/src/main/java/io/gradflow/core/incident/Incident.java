@@ -2,6 +2,7 @@ package io.gradflow.core.incident;
 
 import io.gradflow.core.detect.Finding;
 import io.gradflow.core.detect.FindingKind;
+import io.gradflow.core.detect.Severity;
 import java.util.List;
 
 /**

@@ -3,6 +3,7 @@ package io.gradflow.core.incident;
 import io.gradflow.core.Hash64;
 import io.gradflow.core.detect.Finding;
 import io.gradflow.core.detect.FindingKind;
+import io.gradflow.core.detect.Severity;
 import io.gradflow.core.detect.StepFindings;
 import io.gradflow.core.incident.Alert.State;
 import java.util.ArrayList;

@@ -10,7 +10,6 @@ import static io.gradflow.core.detect.FindingKind.VANISHING_TREND;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.gradflow.core.incident.Severity;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.Layer;

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.tuple;
 import io.gradflow.core.StepId;
 import io.gradflow.core.detect.Finding;
 import io.gradflow.core.detect.FindingKind;
+import io.gradflow.core.detect.Severity;
 import io.gradflow.core.detect.SimulatedRun;
 import io.gradflow.core.detect.StepFindings;
 import io.gradflow.core.incident.Alert.State;

@@ -1,4 +1,4 @@
-package io.gradflow.core.incident;
+package io.gradflow.core.detect;
 
 /** Who should care: nobody at once, somebody today, the on-call engineer now. */
 public enum Severity {
