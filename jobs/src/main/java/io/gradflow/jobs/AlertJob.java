@@ -9,7 +9,7 @@ import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.RunNotice;
 import io.gradflow.operators.detect.DetectFindings;
-import io.gradflow.operators.detect.StepOrManifest;
+import io.gradflow.operators.detect.StepOrNotice;
 import io.gradflow.operators.detect.TrackIncidents;
 import io.gradflow.operators.norm.JoinManifests;
 import io.gradflow.operators.norm.Rejections;
@@ -68,20 +68,15 @@ public final class AlertJob {
   private static SingleOutputStreamOperator<StepFindings> detect(
       DataStream<Step> steps, DataStream<RunNotice> notices, DataStream<Rule> rules) {
     return steps
-        .map(StepOrManifest::of, RecordTypes.of(StepOrManifest.class))
+        .map(StepOrNotice::of, RecordTypes.of(StepOrNotice.class))
         .uid("steps-to-judge")
         .name("steps to judge")
         .union(
             notices
-                .filter(notice -> notice.manifest() != null)
-                .uid("manifests-of-runs")
-                .name("manifests of runs")
-                .map(
-                    notice -> StepOrManifest.of(notice.manifest()),
-                    RecordTypes.of(StepOrManifest.class))
-                .uid("manifests-to-judge-by")
-                .name("manifests to judge by"))
-        .keyBy(StepOrManifest::run, Types.STRING)
+                .map(StepOrNotice::of, RecordTypes.of(StepOrNotice.class))
+                .uid("notices-to-judge-by")
+                .name("notices to judge by"))
+        .keyBy(StepOrNotice::run, Types.STRING)
         .connect(rules.broadcast(DetectFindings.RULES))
         .process(new DetectFindings(), RecordTypes.of(StepFindings.class))
         .uid("detect")

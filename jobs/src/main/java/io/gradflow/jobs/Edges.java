@@ -50,12 +50,12 @@ final class Edges {
 
   /** The values of a hot topic, from where the settings say. */
   <T> DataStream<T> read(Topic topic, SerializableSupplier<Codec<T>> codec, Class<T> type) {
-    return decoded(kafka.source(List.of(topic.topicName())), topic, codec, type);
+    return decoded(kafka.source(topic), topic, codec, type);
   }
 
   /** The values of a compacted topic, from its beginning. */
   <T> DataStream<T> declarations(Topic topic, SerializableSupplier<Codec<T>> codec, Class<T> type) {
-    return decoded(kafka.declarations(List.of(topic.topicName())), topic, codec, type);
+    return decoded(kafka.declarations(topic), topic, codec, type);
   }
 
   private <T> DataStream<T> decoded(
@@ -88,7 +88,7 @@ final class Edges {
       DataStream<T> values, Topic topic, SerializableSupplier<Codec<T>> codec) {
     SingleOutputStreamOperator<OutgoingRecord> encoded =
         values
-            .process(new EncodeRecords<>(codec), RecordTypes.of(OutgoingRecord.class))
+            .process(new EncodeRecords<>(codec, deadLetters), RecordTypes.of(OutgoingRecord.class))
             .uid("encode-" + topic.topicName())
             .name("encode " + topic.topicName());
     refused.add(encoded.getSideOutput(EncodeRecords.OVERSIZED));
@@ -120,6 +120,6 @@ final class Edges {
     for (DataStream<OutgoingRecord> more : refused.subList(1, refused.size())) {
       all = all.union(more);
     }
-    sink(all, Topic.DEAD_LETTERS, kafka.sink());
+    sink(all, Topic.DEAD_LETTERS, kafka.deadLetterSink());
   }
 }

@@ -1,8 +1,9 @@
 package io.gradflow.jobs;
 
+import java.util.List;
+import java.util.Locale;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
-import org.apache.flink.connector.base.DeliveryGuarantee;
 
 /** Every option of the jobs, with its type, its default and what it does: the one home of each. */
 public final class GradflowOptions {
@@ -37,10 +38,10 @@ public final class GradflowOptions {
                   + " run events and rules are always read from the beginning.");
 
   /** How often alerts may be written. */
-  public static final ConfigOption<DeliveryGuarantee> ALERT_DELIVERY =
+  public static final ConfigOption<Delivery> ALERT_DELIVERY =
       ConfigOptions.key("gradflow.alerts.delivery")
-          .enumType(DeliveryGuarantee.class)
-          .defaultValue(DeliveryGuarantee.AT_LEAST_ONCE)
+          .enumType(Delivery.class)
+          .defaultValue(Delivery.AT_LEAST_ONCE)
           .withDescription(
               "at-least-once: alerts appear within milliseconds, and after a failure possibly twice under one alertId."
                   + " exactly-once: they appear at checkpoints, to read_committed readers, once.");
@@ -61,11 +62,43 @@ public final class GradflowOptions {
           .withDescription(
               "Base URL of a Confluent-compatible schema registry; needed only if trainers write its 5-byte framing.");
 
+  /** All of them, in the order in which they are documented. */
+  public static final List<ConfigOption<?>> ALL =
+      List.of(
+          BOOTSTRAP_SERVERS,
+          GROUP_ID_PREFIX,
+          START,
+          ALERT_DELIVERY,
+          ALERT_TRANSACTION_PREFIX,
+          REGISTRY_URL);
+
   private GradflowOptions() {}
 
   /** Where to begin. */
   public enum Start {
     EARLIEST,
-    LATEST
+    LATEST;
+
+    /** As it is set. */
+    @Override
+    public String toString() {
+      return word(this);
+    }
+  }
+
+  /** How often a record may appear after a failure. */
+  public enum Delivery {
+    AT_LEAST_ONCE,
+    EXACTLY_ONCE;
+
+    /** As it is set. */
+    @Override
+    public String toString() {
+      return word(this);
+    }
+  }
+
+  private static String word(Enum<?> choice) {
+    return choice.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 }

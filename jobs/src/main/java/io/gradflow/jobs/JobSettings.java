@@ -1,8 +1,11 @@
 package io.gradflow.jobs;
 
+import java.time.Duration;
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Properties;
+import java.util.stream.Collectors;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
@@ -26,76 +29,106 @@ public final class JobSettings {
   }
 
   /**
-   * Resolves the settings.
+   * Resolves the settings. An option that does not exist is refused in arguments and in Flink's
+   * configuration; in the environment it is somebody else's, for trainers use the same prefix.
    *
    * @param arguments pairs of {@code --gradflow.option value}
    * @param environment of the process
    * @param flink the cluster's configuration
-   * @throws IllegalArgumentException naming the argument, what was expected and what came
+   * @throws UnusableSettings naming the option, what was expected and what came
    */
   public static JobSettings resolve(
       String[] arguments, Map<String, String> environment, ReadableConfig flink) {
     Configuration resolved = new Configuration();
-    if (flink instanceof Configuration known) {
-      known
-          .toMap()
-          .forEach(
-              (key, value) -> {
-                if (key.startsWith(PREFIX)) {
-                  resolved.setString(key, value);
-                }
-              });
-    }
+    flink
+        .toMap()
+        .forEach(
+            (name, value) -> {
+              if (name.startsWith(PREFIX)) {
+                requireKnown(name, "Flink's configuration");
+                resolved.setString(name, value);
+              }
+            });
     environment.forEach(
-        (name, value) -> {
-          if (name.startsWith("GRADFLOW_")) {
-            resolved.setString(name.toLowerCase(Locale.ROOT).replace('_', '.'), value);
+        (variable, value) -> {
+          String name = variable.toLowerCase(Locale.ROOT).replace('_', '.');
+          if (isKnown(name)) {
+            resolved.setString(name, value);
           }
         });
     for (int i = 0; i < arguments.length; i += 2) {
-      String name = arguments[i];
-      if (!name.startsWith("--" + PREFIX)) {
-        throw new IllegalArgumentException(
-            "unknown argument '"
-                + name
-                + "': expected --gradflow.<option> <value>, e.g. --"
-                + GradflowOptions.BOOTSTRAP_SERVERS.key()
-                + " broker:9092");
+      String argument = arguments[i];
+      if (!argument.startsWith("--" + PREFIX)) {
+        throw new UnusableSettings(
+            "unknown argument '%s': expected --gradflow.<option> <value>, e.g. --%s broker:9092"
+                .formatted(argument, GradflowOptions.BOOTSTRAP_SERVERS.key()));
       }
-      if (i + 1 == arguments.length) {
-        throw new IllegalArgumentException(
-            "argument " + name + " has no value: expected " + name + " <value>");
+      String name = argument.substring(2);
+      requireKnown(name, "the arguments");
+      // A value may not look like an option: it is the next one, and this one's was forgotten.
+      if (i + 1 == arguments.length || arguments[i + 1].startsWith("--" + PREFIX)) {
+        throw new UnusableSettings(
+            "argument %s has no value: expected %s <value>".formatted(argument, argument));
       }
-      resolved.setString(name.substring(2), arguments[i + 1]);
+      resolved.setString(name, arguments[i + 1]);
     }
-    return new JobSettings(resolved);
+    JobSettings settings = new JobSettings(resolved);
+    GradflowOptions.ALL.stream().filter(settings::has).forEach(settings::get);
+    return settings;
+  }
+
+  private static void requireKnown(String name, String where) {
+    if (!isKnown(name)) {
+      throw new UnusableSettings(
+          "unknown option %s in %s: expected one of %s, or %s<name>"
+              .formatted(
+                  name,
+                  where,
+                  GradflowOptions.ALL.stream()
+                      .map(ConfigOption::key)
+                      .collect(Collectors.joining(", ")),
+                  GradflowOptions.KAFKA_PROPERTIES_PREFIX));
+    }
+  }
+
+  private static boolean isKnown(String name) {
+    String prefix = GradflowOptions.KAFKA_PROPERTIES_PREFIX;
+    return (name.startsWith(prefix) && name.length() > prefix.length())
+        || GradflowOptions.ALL.stream().anyMatch(option -> option.key().equals(name));
   }
 
   /**
    * The value of an option, its default if it was not set.
    *
-   * @throws IllegalArgumentException if the value is not of the option's type, or the option has no
-   *     default and is not set
+   * @throws UnusableSettings if the value is not of the option's type, or the option has no default
+   *     and is not set
    */
   public <T> T get(ConfigOption<T> option) {
     T value;
     try {
       value = resolved.get(option);
     } catch (IllegalArgumentException e) {
-      throw new IllegalArgumentException(
-          "option "
-              + option.key()
-              + ": got '"
-              + resolved.toMap().get(option.key())
-              + "'. "
-              + option.description(),
-          e);
+      throw new UnusableSettings(
+          "option %s: expected %s, got '%s'"
+              .formatted(option.key(), choices(option), resolved.toMap().get(option.key())));
     }
     if (value == null) {
-      throw new IllegalArgumentException(
-          "option " + option.key() + " is not set: pass --" + option.key() + " <value>");
+      throw new UnusableSettings(
+          "option %s is not set: pass --%s <value>, or set %s"
+              .formatted(
+                  option.key(),
+                  option.key(),
+                  option.key().toUpperCase(Locale.ROOT).replace('.', '_')));
     }
     return value;
+  }
+
+  /** The words an option may be; only those that are a choice of words can have a wrong value. */
+  private static String choices(ConfigOption<?> option) {
+    Enum<?> one = (Enum<?>) option.defaultValue();
+    return Arrays.stream(one.getDeclaringClass().getEnumConstants())
+        .map(Enum::toString)
+        .collect(Collectors.joining(" or "));
   }
 
   /** Whether an option without default was set. */
@@ -128,12 +161,9 @@ public final class JobSettings {
     needed.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
     ReadableConfig cluster = environment.getConfiguration();
     setIfAbsent(cluster, needed, PipelineOptions.MAX_PARALLELISM, 360);
-    setIfAbsent(cluster, needed, ExecutionOptions.BUFFER_TIMEOUT, java.time.Duration.ofMillis(5));
+    setIfAbsent(cluster, needed, ExecutionOptions.BUFFER_TIMEOUT, Duration.ofMillis(5));
     setIfAbsent(
-        cluster,
-        needed,
-        CheckpointingOptions.CHECKPOINTING_INTERVAL,
-        java.time.Duration.ofSeconds(10));
+        cluster, needed, CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(10));
     environment.configure(needed);
   }
 

@@ -2,10 +2,11 @@ package io.gradflow.jobs;
 
 import io.gradflow.core.Origin;
 import io.gradflow.operators.types.RecordTypes;
+import io.gradflow.operators.wire.DeadLetters;
 import io.gradflow.operators.wire.OutgoingRecord;
 import io.gradflow.operators.wire.RawRecord;
+import io.gradflow.schema.Topic;
 import java.nio.charset.StandardCharsets;
-import java.util.List;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
@@ -34,9 +35,9 @@ final class KafkaEdges {
     this.group = settings.get(GradflowOptions.GROUP_ID_PREFIX) + "-" + job;
   }
 
-  /** Records of the hot topics, from where {@link GradflowOptions#START} says. */
+  /** Records of a hot topic, from where {@link GradflowOptions#START} says. */
   @SuppressWarnings("deprecation") // The connector's interface still takes the client's old type.
-  KafkaSource<RawRecord> source(List<String> topics) {
+  KafkaSource<RawRecord> source(Topic topic) {
     OffsetsInitializer start =
         switch (settings.get(GradflowOptions.START)) {
           case EARLIEST ->
@@ -46,31 +47,28 @@ final class KafkaEdges {
               OffsetsInitializer.committedOffsets(
                   org.apache.kafka.clients.consumer.OffsetResetStrategy.LATEST);
         };
-    return source(topics, start, group);
+    return source(topic, start);
   }
 
   /**
-   * Records of compacted topics, always from their beginning: what they declare holds for all that
+   * Records of a compacted topic, always from its beginning: what they declare holds for all that
    * follows.
    */
-  KafkaSource<RawRecord> declarations(List<String> topics) {
-    return source(topics, OffsetsInitializer.earliest(), group + "-declarations");
+  KafkaSource<RawRecord> declarations(Topic topic) {
+    return source(topic, OffsetsInitializer.earliest());
   }
 
-  private KafkaSource<RawRecord> source(
-      List<String> topics, OffsetsInitializer start, String groupId) {
+  /** What the user says of the clients goes before what is usual here. */
+  private KafkaSource<RawRecord> source(Topic topic, OffsetsInitializer start) {
     return KafkaSource.<RawRecord>builder()
         .setBootstrapServers(settings.get(GradflowOptions.BOOTSTRAP_SERVERS))
-        .setTopics(topics)
-        .setGroupId(groupId)
-        .setClientIdPrefix(groupId)
+        .setTopics(topic.topicName())
+        .setGroupId(group)
+        .setClientIdPrefix(group + "-" + topic.topicName())
         .setStartingOffsets(start)
         .setDeserializer(new RawRecords())
         .setProperty(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed")
         .setProperty(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, "5")
-        // Partitions are read in turns of a fetch: short turns keep the ranks of a backlog side by
-        // side.
-        .setProperty(ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG, "131072")
         .setProperties(settings.kafkaProperties())
         .build();
   }
@@ -85,24 +83,40 @@ final class KafkaEdges {
 
   /** The alert topic's sink, as {@link GradflowOptions#ALERT_DELIVERY} says. */
   KafkaSink<OutgoingRecord> alertSink() {
-    var builder = sinkBuilder().setDeliveryGuarantee(settings.get(GradflowOptions.ALERT_DELIVERY));
-    if (settings.get(GradflowOptions.ALERT_DELIVERY) == DeliveryGuarantee.EXACTLY_ONCE) {
-      builder
-          .setTransactionalIdPrefix(settings.get(GradflowOptions.ALERT_TRANSACTION_PREFIX))
-          .setTransactionNamingStrategy(TransactionNamingStrategy.INCREMENTING)
-          // The sink's own default of an hour is above the broker's limit of 15 minutes.
-          .setProperty(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, "600000");
-    }
-    return builder.build();
+    return switch (settings.get(GradflowOptions.ALERT_DELIVERY)) {
+      case AT_LEAST_ONCE -> sink();
+      case EXACTLY_ONCE ->
+          sinkBuilder()
+              .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
+              .setTransactionalIdPrefix(settings.get(GradflowOptions.ALERT_TRANSACTION_PREFIX))
+              .setTransactionNamingStrategy(TransactionNamingStrategy.INCREMENTING)
+              // The sink's own default of an hour is above the broker's limit of 15 minutes.
+              .setProperty(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, "600000")
+              .build();
+    };
+  }
+
+  /**
+   * The dead letters' sink. It takes bytes that no other topic would, whatever the user says of the
+   * other clients: a letter that it refused would fail the job for ever.
+   */
+  KafkaSink<OutgoingRecord> deadLetterSink() {
+    return sinkBuilder()
+        .setDeliveryGuarantee(DeliveryGuarantee.AT_LEAST_ONCE)
+        .setProperty(
+            ProducerConfig.MAX_REQUEST_SIZE_CONFIG, Integer.toString(DeadLetters.MAX_MESSAGE_BYTES))
+        .setProperty(
+            ProducerConfig.BUFFER_MEMORY_CONFIG, Long.toString(2L * DeadLetters.MAX_MESSAGE_BYTES))
+        .build();
   }
 
   private KafkaSinkBuilder<OutgoingRecord> sinkBuilder() {
     return KafkaSink.<OutgoingRecord>builder()
         .setBootstrapServers(settings.get(GradflowOptions.BOOTSTRAP_SERVERS))
         .setRecordSerializer(new OutgoingRecords())
-        .setKafkaProducerConfig(settings.kafkaProperties())
         .setProperty(ProducerConfig.LINGER_MS_CONFIG, "0")
-        .setProperty(ProducerConfig.COMPRESSION_TYPE_CONFIG, "lz4");
+        .setProperty(ProducerConfig.COMPRESSION_TYPE_CONFIG, "lz4")
+        .setKafkaProducerConfig(settings.kafkaProperties());
   }
 
   /** Keeps the bytes and where they were read. */

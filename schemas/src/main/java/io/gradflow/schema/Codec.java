@@ -89,7 +89,8 @@ public final class Codec<T> {
   }
 
   /**
-   * The whole value of all its parts: what {@link #encode} split. Of manifests and steps only; the
+   * The whole value of all its parts: what {@link #encode} split. Of steps only: parts of a
+   * manifest are checked as they are joined, by {@link io.gradflow.core.shard.ManifestJoiner}, and
    * parts of a shard are merged like any other contribution.
    *
    * @param parts all parts of one value, in the order of their index

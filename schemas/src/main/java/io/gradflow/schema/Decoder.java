@@ -38,10 +38,10 @@ public final class Decoder<T> {
     try {
       return new Decoded<>(read(bytes, origin), null);
     } catch (Malformed e) {
-      return failed(e.reason(), e.getMessage(), origin);
+      return failed(e.reason(), e.getMessage(), null, origin);
     } catch (RuntimeException | StackOverflowError e) {
       // No input known to us gets here. One that does must be a dead letter, not a restart.
-      return failed(Undecodable.Reason.MALFORMED, "reading failed with " + e, origin);
+      return failed(Undecodable.Reason.MALFORMED, "reading failed with " + e, e.toString(), origin);
     }
   }
 
@@ -84,8 +84,9 @@ public final class Decoder<T> {
     return plan;
   }
 
-  private Decoded<T> failed(Undecodable.Reason reason, String sentence, Origin origin) {
+  private Decoded<T> failed(
+      Undecodable.Reason reason, String sentence, String exception, Origin origin) {
     String where = origin == null ? topic.topicName() : origin.toString();
-    return new Decoded<>(null, new Undecodable(reason, where + ": " + sentence));
+    return new Decoded<>(null, new Undecodable(reason, where + ": " + sentence, exception));
   }
 }

@@ -173,13 +173,6 @@ final class ManifestMapping implements Codec.Mapping<Manifest> {
     return split;
   }
 
-  @Override
-  public Manifest join(List<Manifest> parts) {
-    List<Layer> layers = new ArrayList<>();
-    parts.forEach(part -> layers.addAll(part.layers()));
-    return part(parts.get(0), 0, 1, parts.get(0).firstLayer(), layers);
-  }
-
   private static Manifest part(
       Manifest of, int part, int parts, int firstLayer, List<Layer> layers) {
     return new Manifest(

@@ -7,8 +7,9 @@ import java.util.Locale;
  *
  * @param reason from a closed set: a metric label and a dead letter's header
  * @param detail one sentence: where it was read, what was expected, what came, what to do
+ * @param exception what reading failed with, class and message, if it was not foreseen; else null
  */
-public record Undecodable(Reason reason, String detail) {
+public record Undecodable(Reason reason, String detail, String exception) {
 
   /** The ways in which bytes can be wrong. */
   public enum Reason {

@@ -47,7 +47,7 @@ import org.apache.flink.util.OutputTag;
  * that came before it, and says their version.
  */
 public final class DetectFindings
-    extends KeyedBroadcastProcessFunction<String, StepOrManifest, Rule, StepFindings> {
+    extends KeyedBroadcastProcessFunction<String, StepOrNotice, Rule, StepFindings> {
   /** What could not be judged. */
   public static final OutputTag<Rejection> REJECTED =
       new OutputTag<>("detect-rejected", RecordTypes.of(Rejection.class));
@@ -105,19 +105,22 @@ public final class DetectFindings
     silence = new Silence(runtime, retention);
     tables = cache();
     policies = cache();
-    MetricGroup metrics = runtime.getMetricGroup();
-    judged = metrics.counter("stepsJudged");
-    repeated = metrics.counter("stepsRepeated");
-    rejected = metrics.counter("detectRejected");
-    shadowed = metrics.counter("findingsShadowed");
+    MetricGroup metrics = runtime.getMetricGroup().addGroup("gradflow");
+    judged = metrics.counter("steps_judged");
+    repeated = metrics.counter("steps_repeated");
+    rejected = metrics.counter("rejected");
+    shadowed = metrics.counter("findings_shadowed");
   }
 
   @Override
   public void processElement(
-      StepOrManifest input, ReadOnlyContext context, Collector<StepFindings> out) throws Exception {
+      StepOrNotice input, ReadOnlyContext context, Collector<StepFindings> out) throws Exception {
     silence.end(context.timerService());
-    if (input.manifest() != null) {
-      accept(input.manifest(), context, out);
+    if (input.notice() != null) {
+      // An event needs no answer here: it comes with the step it precedes.
+      if (input.notice().manifest() != null) {
+        accept(input.notice().manifest(), context, out);
+      }
       return;
     }
     StepParts before = parts.value() == null ? StepParts.NONE : parts.value();

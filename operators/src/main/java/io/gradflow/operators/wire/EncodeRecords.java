@@ -3,15 +3,16 @@ package io.gradflow.operators.wire;
 import io.gradflow.operators.types.RecordTypes;
 import io.gradflow.schema.Codec;
 import io.gradflow.schema.Encoded;
-import io.gradflow.schema.Topic;
 import java.util.Map;
+import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.metrics.Counter;
 import org.apache.flink.streaming.api.functions.ProcessFunction;
 import org.apache.flink.util.Collector;
 import org.apache.flink.util.OutputTag;
 import org.apache.flink.util.function.SerializableSupplier;
 
 /**
- * Turns values into records of their topic, several when one would be too large.
+ * Turns values into records of their topic, several when one would be too large. Keeps no state.
  *
  * <p>A record that stays too large for its topic would fail the sink, and the job with it, for
  * ever: it goes to {@link #OVERSIZED} instead, addressed to the dead letters.
@@ -27,33 +28,37 @@ public final class EncodeRecords<T> extends ProcessFunction<T, OutgoingRecord> {
   static final int LARGEST_VALUE_BYTES = 1_000_000;
 
   private final SerializableSupplier<Codec<T>> codec;
+  private final DeadLetters deadLetters;
+  private transient Counter encoded;
+  private transient Counter oversized;
 
   /**
    * @param codec how to find the codec; codecs themselves do not travel
+   * @param deadLetters how this job writes them
    */
-  public EncodeRecords(SerializableSupplier<Codec<T>> codec) {
+  public EncodeRecords(SerializableSupplier<Codec<T>> codec, DeadLetters deadLetters) {
     this.codec = codec;
+    this.deadLetters = deadLetters;
+  }
+
+  @Override
+  public void open(OpenContext context) {
+    var metrics = getRuntimeContext().getMetricGroup().addGroup("gradflow");
+    encoded = metrics.counter("records_encoded");
+    oversized = metrics.counter("records_oversized");
   }
 
   @Override
   public void processElement(T value, Context context, Collector<OutgoingRecord> out) {
     String topic = codec.get().topic().topicName();
-    for (Encoded record : codec.get().encode(value)) {
-      if (record.value().length <= LARGEST_VALUE_BYTES) {
-        out.collect(new OutgoingRecord(topic, record.key(), record.value(), Map.of()));
+    for (Encoded bytes : codec.get().encode(value)) {
+      var record = new OutgoingRecord(topic, bytes.key(), bytes.value(), Map.of());
+      if (bytes.value().length <= LARGEST_VALUE_BYTES) {
+        encoded.inc();
+        out.collect(record);
       } else {
-        String detail =
-            topic
-                + ": expected a record of at most "
-                + LARGEST_VALUE_BYTES
-                + " bytes, got "
-                + record.value().length;
-        Map<String, String> headers =
-            Map.of("reason", "too-large", "detail", detail, "topic", topic);
-        context.output(
-            OVERSIZED,
-            new OutgoingRecord(
-                Topic.DEAD_LETTERS.topicName(), record.key(), record.value(), headers));
+        oversized.inc();
+        context.output(OVERSIZED, deadLetters.ofTooLarge(record, LARGEST_VALUE_BYTES));
       }
     }
   }

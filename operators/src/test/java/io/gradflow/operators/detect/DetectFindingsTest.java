@@ -9,6 +9,8 @@ import io.gradflow.core.detect.Rule;
 import io.gradflow.core.detect.StepFindings;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.shard.RunNotice;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -232,9 +234,30 @@ class DetectFindingsTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void anEventIsNoManifest(boolean restarts) throws Exception {
+    try (var job = job(restarts)) {
+      var id = Samples.healthy(1, 0).id();
+      var finished =
+          new RunEvent(
+              id.runId(), id.attempt(), id.stream(), 0, RunEvent.Type.FINISHED, 0, Map.of());
+      job.event(
+          h ->
+              h.processElement(new StreamRecord<>(StepOrNotice.of(new RunNotice(null, finished)))));
+      step(job, Samples.healthy(1, 0));
+      assertThat(job.output()).isEmpty();
+      manifest(job, Samples.MANIFEST);
+
+      assertThat(job.output()).hasSize(1);
+      assertThat(job.aside()).isEmpty();
+      assertNothingIsRetained(job);
+    }
+  }
+
   /** A silent run is forgotten within a day; after a restart the day begins anew. */
   private static void assertNothingIsRetained(
-      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>, ?>
+      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, ?>
           job)
       throws Exception {
     job.passWithoutRestart(DAY_MS);
@@ -248,41 +271,42 @@ class DetectFindingsTest {
   }
 
   private static void manifest(
-      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>, ?>
+      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, ?>
           job,
       Manifest manifest)
       throws Exception {
-    job.event(h -> h.processElement(new StreamRecord<>(StepOrManifest.of(manifest))));
+    job.event(
+        h -> h.processElement(new StreamRecord<>(StepOrNotice.of(new RunNotice(manifest, null)))));
   }
 
   private static void step(
-      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>, ?>
+      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, ?>
           job,
       Step step)
       throws Exception {
-    job.event(h -> h.processElement(new StreamRecord<>(StepOrManifest.of(step))));
+    job.event(h -> h.processElement(new StreamRecord<>(StepOrNotice.of(step))));
   }
 
   private static void rule(
-      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>, ?>
+      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, ?>
           job,
       Rule rule)
       throws Exception {
     job.event(h -> h.processBroadcastElement(new StreamRecord<>(rule)));
   }
 
-  private static KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>
+  private static KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>
       onHeap() throws Exception {
     return new KeyedBroadcastOperatorTestHarness<>(
         new CoBroadcastWithKeyedOperator<>(new DetectFindings(), List.of(DetectFindings.RULES)),
-        StepOrManifest::run,
+        StepOrNotice::run,
         Types.STRING,
         1,
         1,
         0);
   }
 
-  private static KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>
+  private static KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>
       onRocksDb() throws Exception {
     var harness = onHeap();
     harness.setStateBackend(new EmbeddedRocksDBStateBackend());
@@ -290,18 +314,16 @@ class DetectFindingsTest {
   }
 
   private static Restarting<
-          KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>,
-          StepFindings>
+          KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, StepFindings>
       job(boolean restarts) throws Exception {
     return job(DetectFindingsTest::onHeap, restarts);
   }
 
   private static Restarting<
-          KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>,
-          StepFindings>
+          KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, StepFindings>
       job(
           Restarting.Fresh<
-                  KeyedBroadcastOperatorTestHarness<String, StepOrManifest, Rule, StepFindings>>
+                  KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>>
               fresh,
           boolean restarts)
           throws Exception {

@@ -18,7 +18,7 @@ class DetectTypesTest {
   @ParameterizedTest
   @ValueSource(
       classes = {
-        StepOrManifest.class,
+        StepOrNotice.class,
         StepFindings.class,
         Alert.class,
         Rule.class,
