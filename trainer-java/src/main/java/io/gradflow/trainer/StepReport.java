@@ -107,7 +107,7 @@ public final class StepReport {
 
   /** One per parameter group. */
   public StepReport learningRates(double... rates) {
-    this.learningRates = rates.clone();
+    this.learningRates = rates == null ? null : rates.clone();
     return this;
   }
 

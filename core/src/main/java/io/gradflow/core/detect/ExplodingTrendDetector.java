@@ -29,8 +29,7 @@ import java.util.Arrays;
  * its time, would look like a trend.
  *
  * <p>Cannot see: growth in the warm-up after a spike; growth slower than the slope's threshold
- * however long it lasts; growth of every layer that a declared change of loss scale or batch
- * explains.
+ * however long it lasts; that a declared change of batch or learning rate explains the growth.
  */
 public final class ExplodingTrendDetector {
   private static final double NOISE_FLOOR = 0.001;

@@ -2,6 +2,7 @@ package io.gradflow.core.detect;
 
 import io.gradflow.core.norm.Step;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -89,7 +90,9 @@ public final class RunDetector {
             ? NonFiniteDetector.skip(step, lane.nonFinite(), out)
             : NonFiniteDetector.observe(table, step, lane.nonFinite(), policy.nonFinite(), out);
     var vanishingDepth = lane.vanishingDepth();
-    boolean trends = !step.scalars().stepSkipped() && !NonFiniteDetector.isIn(step);
+    // Where ranks publish REDUCED more rarely than LOCAL, most steps have no norm to judge.
+    boolean measured = Arrays.stream(step.norms().l2()).anyMatch(l2 -> !Double.isNaN(l2));
+    boolean trends = measured && !step.scalars().stepSkipped() && !NonFiniteDetector.isIn(step);
     if (trends) {
       vanishingDepth = observeTrends(table, lane, step, out);
     } else {

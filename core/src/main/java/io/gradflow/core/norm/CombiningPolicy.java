@@ -8,6 +8,8 @@ import java.time.Duration;
  * @param timeout after a step's first shard; also the wait after a run's end. Held in outages
  * @param quorum share of the due ranks, above 0 to 1, that must be ahead
  * @param quorumLead how many published steps they must be ahead, 1 or more
+ * @param quorumWait how long a step stays open for the others all the same: a backlog is read
+ *     partition by partition, so that within moments some ranks seem far ahead
  * @param patienceSteps a rank absent from so many closed steps in a row is no longer awaited
  * @param openSteps open steps a run may have in a group; beyond, the oldest closes as TIMEOUT
  * @param rememberedSteps closed steps whose contributions are still recognised
@@ -21,6 +23,7 @@ public record CombiningPolicy(
     Duration timeout,
     double quorum,
     int quorumLead,
+    Duration quorumWait,
     int patienceSteps,
     int openSteps,
     int rememberedSteps,
@@ -35,6 +38,7 @@ public record CombiningPolicy(
     Range.positive("timeout", timeout);
     Range.share("quorum", quorum);
     Range.atLeast("quorumLead", quorumLead, 1);
+    Range.positive("quorumWait", quorumWait);
     Range.atLeast("patienceSteps", patienceSteps, 1);
     Range.atLeast("openSteps", openSteps, 1);
     Range.atLeast("rememberedSteps", rememberedSteps, 1);
@@ -51,6 +55,7 @@ public record CombiningPolicy(
         Duration.ofSeconds(10),
         0.9,
         8,
+        Duration.ofSeconds(2),
         5,
         256,
         64,

@@ -303,7 +303,11 @@ public final class ShardCombiner {
         }
       }
       if (ahead >= Math.ceil(policy.quorum() * Long.bitCount(due))) {
-        return ClosedBy.QUORUM;
+        long ripe = state.steps().get(lane.at(step)).firstAt() + policy.quorumWait().toMillis();
+        if (ripe <= now) {
+          return ClosedBy.QUORUM;
+        }
+        arm(ripe);
       }
       if (progress.open().length > policy.openSteps()) {
         out.closedForRoom();
@@ -438,12 +442,17 @@ public final class ShardCombiner {
         GroupLane progress = state.lanes().get(lane);
         while (progress.open().length > 0) {
           long step = progress.open()[0];
-          long look = patience.nextLook(state.steps().get(lane.at(step)).firstAt() + timeout, now);
-          if (look > now) {
-            arm(look);
-            break;
+          ClosedBy reason = reasonToClose(lane, layout, progress, step);
+          if (reason == null) {
+            long look =
+                patience.nextLook(state.steps().get(lane.at(step)).firstAt() + timeout, now);
+            if (look > now) {
+              arm(look);
+              break;
+            }
+            reason = ClosedBy.TIMEOUT;
           }
-          progress = close(lane, layout, progress, step, ClosedBy.TIMEOUT);
+          progress = close(lane, layout, progress, step, reason);
           settle(lane, layout, progress);
           progress = state.lanes().get(lane);
         }

@@ -398,6 +398,24 @@ class RunDetectorTest {
   }
 
   @Test
+  void stepsInWhichNothingWasMeasuredCountAsDistance() {
+    var run = new SimulatedRun(1, 0.1);
+    for (int i = 0; i < 100; i++) {
+      run.healthy(1).steps(4, SimulatedRun.Draft::unmeasured);
+    }
+    long start = run.nextStep();
+    for (int i = 0; i < 60 && run.findings().isEmpty(); i++) {
+      run.shift("block3.weight", 5 * 0.03).healthy(1).steps(4, SimulatedRun.Draft::unmeasured);
+    }
+
+    assertThat(run.findings().get(0).kind()).isEqualTo(EXPLODING_TREND);
+    assertThat(run.findings().get(0).message())
+        .as("0.03 octaves are 2.1 %% a step; a reading is five steps")
+        .containsPattern("by [12]\\.\\d % a step");
+    assertThat(run.nextStep() - start).isLessThanOrEqualTo(135);
+  }
+
+  @Test
   void modesDecideWhatBecomesOfFindings() {
     var shadow = DetectionPolicy.DEFAULT.with(rule(NON_FINITE, Rule.Mode.SHADOW, Map.of()));
     var off = DetectionPolicy.DEFAULT.with(rule(NON_FINITE, Rule.Mode.OFF, Map.of()));

@@ -313,6 +313,14 @@ public final class SimulatedRun {
     }
 
     /** Of a layer only a part was received, its received elements being as given. */
+    /** No rank was to publish its REDUCED gradient. */
+    public Draft unmeasured() {
+      Arrays.fill(l2, Double.NaN);
+      Arrays.fill(rms, Double.NaN);
+      Arrays.fill(zeros, -1);
+      return this;
+    }
+
     public Draft incomplete(String name, double share) {
       completeness[layer(name)] = share;
       zeros[layer(name)] = Math.round(zeros[layer(name)] * share);

@@ -56,6 +56,8 @@ class ClosingTest {
     }
     assertThat(merging.steps).isEmpty();
     step(merging, 8, 8);
+    assertThat(merging.steps).as("the others may be on their way").isEmpty();
+    merging.passBusily(2_000);
     assertThat(merging.steps).hasSize(1);
     assertThat(merging.last().closedBy()).isEqualTo(ClosedBy.QUORUM);
     assertThat(merging.last().missingRanks()).containsExactly(9);
@@ -73,7 +75,24 @@ class ClosingTest {
     }
     assertThat(merging.steps).isEmpty();
     step(merging, 80, most);
+    merging.passBusily(2_000);
     assertThat(merging.last().id().step()).isZero();
+    assertThat(merging.last().closedBy()).isEqualTo(ClosedBy.QUORUM);
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void aBacklogReadPartitionByPartitionLosesNobody() {
+    TestRun twelve = TestRun.replicas(12, 1);
+    Merging merging = new Merging(twelve).manifested();
+    for (long step = 0; step < 40; step++) {
+      step(merging, step, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+    }
+    merging.passBusily(500);
+    for (long step = 0; step < 40; step++) {
+      step(merging, step, 11);
+    }
+    assertThat(merging.steps).hasSize(40).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
     nothingIsRetained(merging);
   }
 
