@@ -1,10 +1,6 @@
 package io.gradflow.cli;
 
 import io.gradflow.core.norm.Step;
-import io.gradflow.jobs.AlertJob;
-import io.gradflow.jobs.GradflowOptions;
-import io.gradflow.jobs.JobSettings;
-import io.gradflow.jobs.NormJob;
 import io.gradflow.schema.Topic;
 import io.gradflow.training.DataParallelTraining;
 import io.gradflow.training.Fault;
@@ -16,19 +12,15 @@ import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Iterator;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BiConsumer;
 import java.util.stream.Stream;
-import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -42,14 +34,14 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "demo",
     description = {
-      "Starts a Kafka broker, Flink, both jobs and a real data-parallel training on this machine,",
-      "breaks the training, and shows its gradients and incidents until Ctrl-C.",
+      "Breaks a real training on this machine, and names what broke it.",
+      "Starts a Kafka broker, Flink with its page, both jobs and a data-parallel training, and shows"
+          + " gradients and incidents until Ctrl-C.",
       "With --headless it ends with the training and prints one JSON object."
     },
     mixinStandardHelpOptions = true,
     versionProvider = Gradflow.Version.class)
 final class DemoCommand implements Callable<Integer> {
-  private static final Duration JOBS_RUNNING = Duration.ofSeconds(60);
   private static final Duration SETTLING = Duration.ofSeconds(60);
 
   @Spec private CommandSpec spec;
@@ -66,7 +58,7 @@ final class DemoCommand implements Callable<Integer> {
       names = "--fault-at",
       paramLabel = "STEP",
       description = "The fault's first step (default: drawn from the seed).")
-  private OptionalLong faultAt = OptionalLong.empty();
+  private Optional<Long> faultAt = Optional.empty();
 
   @Option(
       names = "--ranks",
@@ -93,7 +85,7 @@ final class DemoCommand implements Callable<Integer> {
       names = "--steps-per-second",
       paramLabel = "X",
       description = "The training goes no faster (default: 20, and 100 with --headless).")
-  private OptionalDouble stepsPerSecond = OptionalDouble.empty();
+  private Optional<Double> stepsPerSecond = Optional.empty();
 
   @Option(
       names = "--headless",
@@ -104,14 +96,16 @@ final class DemoCommand implements Callable<Integer> {
       names = LocalStack.Settings.KAFKA_PORT_OPTION,
       paramLabel = "PORT",
       description = "The broker's port (default: 9092, or any free one; headless: any free one).")
-  private OptionalInt kafkaPort = OptionalInt.empty();
+  private Optional<Integer> kafkaPort = Optional.empty();
 
   @Option(
       names = LocalStack.Settings.FLINK_PORT_OPTION,
       paramLabel = "PORT",
       description =
           "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
-  private OptionalInt flinkPort = OptionalInt.empty();
+  private Optional<Integer> flinkPort = Optional.empty();
+
+  private volatile Instant ended;
 
   /** The scenarios' names, for help. */
   static final class ScenarioNames implements Iterable<String> {
@@ -133,27 +127,26 @@ final class DemoCommand implements Callable<Integer> {
           TrainingPolicy.ofSeed(seed)
               .withSteps(steps)
               .withRanks(ranks)
-              .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100 : 20));
+              .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100.0 : 20.0));
       fault = scenario.fault(policy);
       if (faultAt.isPresent()) {
-        fault = fault.map(drawn -> drawn.atStep(faultAt.getAsLong()));
+        fault = fault.map(drawn -> drawn.atStep(faultAt.get()));
       }
       training = new DataParallelTraining(policy, fault);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }
-    OptionalInt anyPort = headless ? OptionalInt.of(0) : OptionalInt.empty();
     LocalStack.Settings settings =
-        new LocalStack.Settings(
-            Workspace.current(),
-            kafkaPort.isPresent() ? kafkaPort : anyPort,
-            flinkPort.isPresent() ? flinkPort : anyPort,
-            2,
-            4);
+        new LocalStack.Settings(Workspace.current(), port(kafkaPort), port(flinkPort), 2, 4);
     Progress progress = new Progress(spec.commandLine().getErr());
     try (LocalStack stack = LocalStack.start(settings, progress)) {
       return run(stack, scenario, policy, fault, training, progress);
     }
+  }
+
+  /** Scripts that run side by side must not meet at a port. */
+  private OptionalInt port(Optional<Integer> wanted) {
+    return wanted.map(OptionalInt::of).orElse(headless ? OptionalInt.of(0) : OptionalInt.empty());
   }
 
   private int run(
@@ -165,18 +158,8 @@ final class DemoCommand implements Callable<Integer> {
       Progress progress)
       throws InterruptedException {
     String brokers = stack.kafka().bootstrapServers();
-    List<LocalFlink.Job> jobs =
-        progress.start(
-            "jobs",
-            () -> {
-              List<LocalFlink.Job> submitted =
-                  List.of(
-                      submit(stack, brokers, NormJob.NAME, NormJob::define),
-                      submit(stack, brokers, AlertJob.NAME, AlertJob::define));
-              submitted.forEach(job -> job.awaitRunning(JOBS_RUNNING));
-              return submitted;
-            },
-            running -> NormJob.NAME + " and " + AlertJob.NAME + " running");
+    LocalJobs jobs =
+        progress.start("jobs", () -> LocalJobs.start(stack), running -> "both running");
     long attempt = System.currentTimeMillis();
     String run = "demo-" + scenario.label() + "-" + policy.seed() + "-" + attempt;
     Thread stopTraining = new Thread(training::stop, "stopping the training");
@@ -193,13 +176,8 @@ final class DemoCommand implements Callable<Integer> {
               spec.commandLine().getErr())) {
         result = training.run(published);
         published.finish();
-        for (LocalFlink.Job job : jobs) {
-          job.failure()
-              .ifPresent(
-                  why -> {
-                    throw new CommandFailed(why);
-                  });
-        }
+        jobs.throwIfFailed();
+        ended = Instant.now();
         settle(brokers, follower, published, result);
         if (!headless) {
           untilInterrupted();
@@ -214,20 +192,6 @@ final class DemoCommand implements Callable<Integer> {
       }
     }
     return 0;
-  }
-
-  private static LocalFlink.Job submit(
-      LocalStack stack,
-      String brokers,
-      String name,
-      BiConsumer<StreamExecutionEnvironment, JobSettings> definition) {
-    StreamExecutionEnvironment environment = stack.flink().environment();
-    String[] arguments = {"--" + GradflowOptions.BOOTSTRAP_SERVERS.key(), brokers};
-    definition.accept(
-        environment, JobSettings.resolve(arguments, Map.of(), environment.getConfiguration()));
-    var graph = environment.getStreamGraph();
-    graph.setJobName(name);
-    return stack.flink().submit(graph);
   }
 
   /**
@@ -275,15 +239,14 @@ final class DemoCommand implements Callable<Integer> {
       PublishedRanks published,
       Instant began) {
     Step newest = follower.newest();
-    Duration elapsed = Duration.between(began, Instant.now());
-    double seconds = Math.max(1e-3, elapsed.toMillis() / 1e3);
+    Duration elapsed = Duration.between(began, ended == null ? Instant.now() : ended);
     Double loss = newest == null ? null : newest.scalars().loss();
     return new RunSnapshot(
         run,
-        scenario.label(),
+        scenario.label() + (ended == null ? "" : "  finished, Ctrl-C ends the demo"),
         follower.lastStep(),
         OptionalLong.of(policy.steps()),
-        follower.stepsAssembled() / seconds,
+        follower.stepsPerSecond(),
         loss == null ? Double.NaN : loss,
         newest == null ? Double.NaN : globalNorm(newest),
         newest == null ? 1 : newest.completeness(),

@@ -28,6 +28,7 @@ final class LiveView {
   private static final int BAR_HALF = 8;
   private static final int NUMBERS = 18;
   private static final int FIXED_LINES = 6;
+  private static final String MESSAGE_INDENT = "    ";
 
   private final boolean styled;
 
@@ -57,13 +58,14 @@ final class LiveView {
     lines.add(numbers(run, width));
     lines.add(line(width).add(Style.FAINT, "Flink " + run.flink()).toString());
 
-    int incidentLines = Math.min(run.incidents().size(), Math.max(2, height / 4));
+    List<String> incidentLines = incidents(run, width, Math.max(2, height / 4));
     Set<String> named =
         run.incidents().stream()
             .filter(Incident::open)
             .flatMap(incident -> incident.rootLayer().stream())
             .collect(Collectors.toSet());
-    List<LayerRow> rows = LayerRow.fit(run.layers(), named, height - FIXED_LINES - incidentLines);
+    List<LayerRow> rows =
+        LayerRow.fit(run.layers(), named, height - FIXED_LINES - incidentLines.size());
     int nameWidth =
         Math.min(
             Math.max(8, width / 4),
@@ -78,8 +80,7 @@ final class LiveView {
             .add(Style.STRONG, "incidents")
             .add("  %d open, %d resolved".formatted(open, run.incidents().size() - open))
             .toString());
-    shown(run.incidents(), incidentLines)
-        .forEach(incident -> lines.add(incident(incident, run.step(), width)));
+    lines.addAll(incidentLines);
     return lines.subList(0, Math.min(lines.size(), height));
   }
 
@@ -194,23 +195,22 @@ final class LiveView {
         .toString();
   }
 
-  /** All open ones if they fit, and the newest of the others, in the order they opened. */
-  private static List<Incident> shown(List<Incident> incidents, int room) {
-    List<Incident> byInterest = new ArrayList<>();
-    for (int i = incidents.size() - 1; i >= 0; i--) {
-      if (incidents.get(i).open()) {
-        byInterest.add(incidents.get(i));
+  /** The open ones, the newest first, and after them the others, as far as there is room. */
+  private List<String> incidents(RunSnapshot run, int width, int room) {
+    List<String> lines = new ArrayList<>();
+    for (boolean open : new boolean[] {true, false}) {
+      for (int i = run.incidents().size() - 1; i >= 0; i--) {
+        Incident incident = run.incidents().get(i);
+        if (incident.open() == open) {
+          lines.addAll(incident(incident, run.step(), width));
+        }
       }
     }
-    for (int i = incidents.size() - 1; i >= 0; i--) {
-      if (!incidents.get(i).open()) {
-        byInterest.add(incidents.get(i));
-      }
-    }
-    return byInterest.subList(0, Math.min(room, byInterest.size()));
+    return lines.subList(0, Math.min(room, lines.size()));
   }
 
-  private String incident(Incident incident, long step, int width) {
+  /** What and when, and below it the sentence, on as many lines as it takes. */
+  private List<String> incident(Incident incident, long step, int width) {
     boolean grave = incident.open() && incident.severity().equals("critical");
     String when =
         incident.open()
@@ -218,13 +218,38 @@ final class LiveView {
                 .formatted(incident.openedStep(), Math.max(0, step - incident.openedStep()))
             : "steps %d to %d, resolved"
                 .formatted(incident.openedStep(), incident.resolvedStep().getAsLong());
-    return line(width)
-        .add(incident.open() ? "● " : "○ ")
-        .add(grave ? Style.BROKEN : incident.open() ? Style.HIGH : Style.FAINT, incident.severity())
-        .add(incident.open() ? Style.STRONG : Style.FAINT, " " + incident.kind())
-        .add(Style.FAINT, "  " + when + "  ")
-        .add(incident.open() ? Style.PLAIN : Style.FAINT, incident.message())
-        .toString();
+    List<String> lines = new ArrayList<>();
+    lines.add(
+        line(width)
+            .add(incident.open() ? "● " : "○ ")
+            .add(
+                grave ? Style.BROKEN : incident.open() ? Style.HIGH : Style.FAINT,
+                incident.severity())
+            .add(incident.open() ? Style.STRONG : Style.FAINT, " " + incident.kind())
+            .add(Style.FAINT, "  " + when)
+            .toString());
+    for (String part : wrapped(incident.message(), width - MESSAGE_INDENT.length())) {
+      lines.add(
+          line(width)
+              .add(MESSAGE_INDENT)
+              .add(incident.open() ? Style.PLAIN : Style.FAINT, part)
+              .toString());
+    }
+    return lines;
+  }
+
+  /** The text in lines of at most so many columns, broken between words where there are any. */
+  static List<String> wrapped(String text, int columns) {
+    List<String> lines = new ArrayList<>();
+    String rest = text;
+    while (columns > 0 && rest.length() > columns) {
+      int space = rest.lastIndexOf(' ', columns);
+      int end = space > 0 ? space : columns;
+      lines.add(rest.substring(0, end));
+      rest = rest.substring(end).stripLeading();
+    }
+    lines.add(rest);
+    return lines;
   }
 
   static String clock(Duration elapsed) {

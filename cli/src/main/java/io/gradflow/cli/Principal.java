@@ -27,12 +27,12 @@ enum Principal {
   NORM_JOB(
       EnumSet.of(STEPS, WINDOWS, DEAD_LETTERS),
       EnumSet.of(MANIFESTS, RUNS, SHARDS, BLOCKS),
-      Optional.of("Read on group gradflow-norm")),
+      Optional.of("Read on groups that start with gradflow-norm")),
   ALERT_JOB(
       EnumSet.of(ALERTS, CAPTURES, DEAD_LETTERS),
       EnumSet.of(STEPS, RUNS, MANIFESTS, RULES),
       Optional.of(
-          "Read on group gradflow-alert; Write on transactional ids that start with gradflow-alerts")),
+          "Read on groups that start with gradflow-alert; Write on transactional ids that start with gradflow-alerts")),
   OPERATORS(EnumSet.of(RULES, FEEDBACK), EnumSet.of(DEAD_LETTERS), Optional.empty()),
   READERS(
       EnumSet.noneOf(Topic.class),

@@ -9,10 +9,12 @@ import io.gradflow.core.shard.Manifest;
 import io.gradflow.schema.Codecs;
 import io.gradflow.schema.Topic;
 import io.gradflow.schema.WriterSchemas;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -27,6 +29,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
  */
 final class RunFollower implements AutoCloseable {
   private static final int RECENT_STEPS = 120;
+  private static final int RATE_STEPS = 50;
   private static final double BASELINE_MEMORY = 0.98;
   private static final double LOG_2 = Math.log(2);
 
@@ -39,6 +42,7 @@ final class RunFollower implements AutoCloseable {
   private final Incidents incidents = new Incidents();
   private Layer[] layers = new Layer[0];
   private double[] baselines = new double[0];
+  private final ArrayDeque<Long> arrivals = new ArrayDeque<>();
   private Step newest;
   private final Set<String> deadLetters = new HashSet<>();
 
@@ -112,6 +116,10 @@ final class RunFollower implements AutoCloseable {
     }
     if (before == null) {
       moveBaselines(readings);
+      arrivals.add(System.nanoTime());
+      if (arrivals.size() > RATE_STEPS) {
+        arrivals.remove();
+      }
     }
   }
 
@@ -161,6 +169,13 @@ final class RunFollower implements AutoCloseable {
     return steps.size();
   }
 
+  /** How fast the last steps came; 0 before the second. */
+  synchronized double stepsPerSecond() {
+    return arrivals.size() < 2
+        ? 0
+        : (arrivals.size() - 1) / ((arrivals.getLast() - arrivals.getFirst()) / 1e9);
+  }
+
   /** Mean over the steps assembled of their completeness; NaN before the first. */
   synchronized double meanCompleteness() {
     return steps.values().stream()
@@ -207,7 +222,7 @@ final class RunFollower implements AutoCloseable {
             alert ->
                 new RunSnapshot.Incident(
                     alert.kind().name(),
-                    alert.severity().name(),
+                    alert.severity().name().toLowerCase(Locale.ROOT),
                     Optional.ofNullable(alert.rootLayer()),
                     alert.openedStep(),
                     alert.resolvedStep() == null

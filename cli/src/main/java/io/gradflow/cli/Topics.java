@@ -123,7 +123,7 @@ final class Topics implements AutoCloseable {
    * Compares what exists with the layout: partitions, replication, cleanup and size limits. How
    * long records are kept is the cluster's affair.
    *
-   * @param partitions expected of each topic that has several; empty for each topic's own number
+   * @param partitions expected of each topic that has several; empty to accept any number
    * @param replicationFactor expected of every topic; empty to accept any
    * @return the differences, one sentence each; empty if there are none
    */
@@ -154,12 +154,14 @@ final class Topics implements AutoCloseable {
       }
       TopicDescription description = descriptions.get(name);
       Config config = configs.get(resource(name));
-      compare(
-          differences,
-          name,
-          "partitions",
-          partitions(topic, partitions),
-          description.partitions().size());
+      if (partitions.isPresent() || topic.partitions() == 1) {
+        compare(
+            differences,
+            name,
+            "partitions",
+            partitions(topic, partitions),
+            description.partitions().size());
+      }
       replicationFactor.ifPresent(
           factor ->
               compare(

@@ -91,7 +91,8 @@ final class TopicsCommand implements Runnable {
     @Option(
         names = "--partitions",
         paramLabel = "N",
-        description = "Partitions of each topic that has several (default: each topic's own).")
+        description =
+            "Partitions of each topic that has several (default: each topic's own; not checked).")
     private Optional<Integer> partitions;
 
     @Option(

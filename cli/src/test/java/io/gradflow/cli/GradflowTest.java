@@ -2,8 +2,11 @@ package io.gradflow.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -15,7 +18,7 @@ class GradflowTest {
   @Test
   void helpListsEveryCommand() {
     assertThat(run("help")).isZero();
-    assertThat(out.toString()).contains("topics", "test ");
+    assertThat(out.toString()).contains("demo", "alerts", "topics", "test ");
     assertThat(err.toString()).isEmpty();
   }
 
@@ -30,11 +33,38 @@ class GradflowTest {
         "topics check --bootstrap-server nowhere | --bootstrap-server: expected host:port, got 'nowhere'; see gradflow topics check --help",
         "topics create --bootstrap-server a:1 --partitions 0 | --partitions: expected at least 1, got 0; see gradflow topics create --help",
         "topics create --bootstrap-server a:1 --partitions x | Invalid value for option '--partitions': 'x' is not an int; see gradflow topics create --help",
+        "demo --scenario wat | scenario: expected one of healthy, vanishing, exploding, spike, nan, dead-layer, missing-rank, got wat; see gradflow demo --help",
+        "demo --ranks 0 | training: expected ranks from 1 to 64, got 0; see gradflow demo --help",
+        "demo --scenario nan --steps 60 --fault-at 60 | fault nan: expected a step from 0 to 59, as the run has 60 steps, got 60; see gradflow demo --help",
+        "demo --kafka-port x | Invalid value for option '--kafka-port': 'x' is not an int; see gradflow demo --help",
+        "alerts --format xml | Invalid value for option '--format': expected one of [TEXT, JSON] (case-insensitive) but was 'xml'; see gradflow alerts --help",
       })
   void wrongUseIsOneLineAndExitCodeTwo(String args, String message) {
     assertThat(run(args == null ? new String[0] : args.split(" "))).isEqualTo(2);
     assertThat(err.toString()).isEqualTo("gradflow: %s%n", message);
     assertThat(out.toString()).isEmpty();
+  }
+
+  @Test
+  void aPortInUseIsOneLineAndExitCodeOne() throws IOException {
+    try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      String port = Integer.toString(taken.getLocalPort());
+      assertThat(run("demo", "--headless", "--flink-port", port)).isEqualTo(1);
+    }
+    assertThat(err.toString().lines())
+        .singleElement()
+        .asString()
+        .contains("is in use", "--flink-port");
+    assertThat(out.toString()).isEmpty();
+  }
+
+  @Test
+  void withoutABrokerThereAreNoAlertsAndItSaysSo() {
+    assertThat(run("alerts", "--bootstrap-server", "127.0.0.1:1")).isEqualTo(1);
+    assertThat(err.toString())
+        .isEqualTo(
+            "gradflow: no Kafka broker answers at 127.0.0.1:1 within 5 s; is it running?%n"
+                .formatted());
   }
 
   private int run(String... args) {

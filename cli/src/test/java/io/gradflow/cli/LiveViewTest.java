@@ -45,8 +45,10 @@ class LiveViewTest {
               b2.young          -3.0                  |                                 ▄▄
             ▁▄█ -4 to +4 octaves from its baseline  X NaN or Inf  _ zero  · missing  > in\s
             incidents  1 open, 1 resolved
-            ● critical NON_FINITE  open since step 118 (2 steps)  NaN in b1.broken
-            ○ warning EXPLODING_SPIKE  steps 40 to 58, resolved  A jump of b0.quiet
+            ● critical NON_FINITE  open since step 118 (2 steps)
+                NaN in b1.broken
+            ○ warning EXPLODING_SPIKE  steps 40 to 58, resolved
+                A jump of b0.quiet
             """);
   }
 
@@ -74,14 +76,20 @@ class LiveViewTest {
     }
     run.opened("NON_FINITE", "critical", "block7.bias", 119, "NaN in block7.bias");
 
-    List<String> blocks = rows(plain.frame(run.now(), 80, 17));
+    List<String> blocks = rows(plain.frame(run.now(), 80, 18));
     assertThat(blocks).hasSize(10);
     assertThat(blocks.get(7)).startsWith("> 2× block7").endsWith("▄X▄");
     assertThat(blocks.get(6)).startsWith("  2× block6").endsWith("▄▄▄");
 
-    List<String> spans = rows(plain.frame(run.now(), 80, 12));
+    List<String> spans = rows(plain.frame(run.now(), 80, 13));
     assertThat(spans).hasSize(5);
     assertThat(spans.get(3)).startsWith("> 4× block6.weight").endsWith("▄X▄");
+  }
+
+  @Test
+  void aLongSentenceGoesOnInTheNextLine() {
+    assertThat(LiveView.wrapped("one two three", 8)).containsExactly("one two", "three");
+    assertThat(LiveView.wrapped("unbreakable", 4)).containsExactly("unbr", "eaka", "ble");
   }
 
   @Test
@@ -101,6 +109,6 @@ class LiveViewTest {
 
   /** The lines between the column titles and the legend. */
   private static List<String> rows(List<String> frame) {
-    return frame.subList(4, frame.size() - 3);
+    return frame.subList(4, frame.size() - 4);
   }
 }

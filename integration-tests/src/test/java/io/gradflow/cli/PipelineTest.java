@@ -1,0 +1,286 @@
+package io.gradflow.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+import static org.awaitility.Awaitility.await;
+
+import io.gradflow.core.norm.ClosedBy;
+import io.gradflow.core.norm.Step;
+import io.gradflow.core.window.LayerWindow;
+import io.gradflow.schema.Codecs;
+import io.gradflow.schema.Topic;
+import io.gradflow.schema.WriterSchemas;
+import io.gradflow.training.DataParallelTraining;
+import io.gradflow.training.PublishedRanks;
+import io.gradflow.training.Scenario;
+import io.gradflow.training.TrainingPolicy;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * What a user of the topics can rely on, with a real broker and both jobs running between real
+ * topics.
+ */
+class PipelineTest {
+  @TempDir static Path folder;
+
+  private static LocalStack stack;
+  private static LocalJobs jobs;
+
+  @BeforeAll
+  static void start() {
+    stack =
+        LocalStack.start(
+            new LocalStack.Settings(
+                new Workspace(folder), OptionalInt.of(0), OptionalInt.of(0), 2, 4),
+            new Progress(new PrintWriter(new StringWriter())));
+    jobs = LocalJobs.start(stack);
+  }
+
+  @AfterAll
+  static void stop() {
+    stack.close();
+  }
+
+  @Test
+  void theNormsInTheTopicAreThoseOfTheGradients() throws Exception {
+    TrainingPolicy policy = TrainingPolicy.ofSeed(4201).withSteps(120).withStepsPerSecond(100);
+    Map<Long, double[][]> reference = new ConcurrentHashMap<>();
+    DataParallelTraining training =
+        new DataParallelTraining(policy, Scenario.HEALTHY.fault(policy));
+    try (PublishedRanks published = publishing("norms", 1, training)) {
+      training.run(
+          step -> {
+            published.observe(step);
+            if (step.rank() == 0) {
+              reference.put(step.step(), norms(step.reduced()));
+            }
+          });
+      published.finish();
+    }
+
+    Map<Long, Step> steps = stepsOf("norms", 120);
+
+    assertThat(steps).hasSize(120);
+    steps.forEach(
+        (number, step) -> {
+          assertThat(step.closedBy()).isEqualTo(ClosedBy.COMPLETE);
+          assertThat(step.completeness()).isEqualTo(1);
+          double[][] expected = reference.get(number);
+          for (int layer = 0; layer < expected.length; layer++) {
+            assertThat(step.norms().l1()[layer])
+                .isCloseTo(expected[layer][0], relative(expected[layer][0]));
+            assertThat(step.norms().l2()[layer])
+                .isCloseTo(expected[layer][1], relative(expected[layer][1]));
+            assertThat(step.norms().linf()[layer])
+                .isCloseTo(expected[layer][2], relative(expected[layer][2]));
+          }
+        });
+    List<LayerWindow> windows = new ArrayList<>();
+    await()
+        .atMost(30, TimeUnit.SECONDS)
+        .untilAsserted(
+            () -> {
+              windows.clear();
+              try (TopicReader reader = reader()) {
+                reader
+                    .with(Codecs.WINDOWS, window -> addIfOf("norms", window, windows))
+                    .readToEnd();
+              }
+              assertThat(windows.stream().filter(window -> !window.open()))
+                  .as("two windows of each layer")
+                  .hasSize(2 * training.layers().size());
+            });
+    assertThat(windows)
+        .allSatisfy(window -> assertThat(window.firstStep() % window.length()).isZero());
+  }
+
+  @Test
+  void whatCannotBeReadIsKeptByteForByteAndDisturbsNothing() throws Exception {
+    byte[] poison = "this is no gradient".getBytes(StandardCharsets.UTF_8);
+    try (KafkaProducer<byte[], byte[]> producer =
+        new KafkaProducer<>(
+            Map.of("bootstrap.servers", stack.kafka().bootstrapServers()),
+            new ByteArraySerializer(),
+            new ByteArraySerializer())) {
+      producer
+          .send(
+              new ProducerRecord<>(
+                  Topic.SHARDS.topicName(), "poison".getBytes(StandardCharsets.UTF_8), poison))
+          .get(10, TimeUnit.SECONDS);
+    }
+    run("after-poison", 1, 4202, 30);
+
+    assertThat(stepsOf("after-poison", 30)).hasSize(30);
+    List<ConsumerRecord<byte[], byte[]>> letters = new ArrayList<>();
+    await()
+        .atMost(20, TimeUnit.SECONDS)
+        .untilAsserted(
+            () -> {
+              letters.clear();
+              try (TopicReader reader = reader()) {
+                reader.withRaw(Topic.DEAD_LETTERS, letters::add).readToEnd();
+              }
+              assertThat(letters).hasSize(1);
+            });
+    assertThat(letters.get(0).value()).isEqualTo(poison);
+    assertThat(letters.get(0).key()).asString(StandardCharsets.UTF_8).isEqualTo("poison");
+    assertThat(header(letters.get(0), "reason")).isEqualTo("unknown-framing");
+    assertThat(header(letters.get(0), "topic")).isEqualTo(Topic.SHARDS.topicName());
+    assertThat(header(letters.get(0), "job")).isEqualTo("NormJob");
+    jobs.throwIfFailed();
+  }
+
+  @Test
+  void aHigherAttemptTakesOverAndItsStepsCountAnew() throws Exception {
+    run("restarted", 1, 4203, 40);
+    assertThat(stepsOf("restarted", 40)).hasSize(40);
+
+    run("restarted", 2, 4204, 20);
+
+    await()
+        .atMost(20, TimeUnit.SECONDS)
+        .untilAsserted(
+            () -> {
+              List<Step> second = new ArrayList<>();
+              try (TopicReader reader = reader()) {
+                reader
+                    .with(
+                        Codecs.STEPS,
+                        step -> {
+                          if (step.id().runId().equals("restarted") && step.id().attempt() == 2) {
+                            second.add(step);
+                          }
+                        })
+                    .readToEnd();
+              }
+              assertThat(second.stream().map(step -> step.id().step()).distinct()).hasSize(20);
+            });
+    assertThat(incidentsOf("restarted")).isEmpty();
+  }
+
+  @Test
+  void theAlertsCommandShowsWhatTheTopicHolds() throws Exception {
+    TrainingPolicy policy = TrainingPolicy.ofSeed(4205).withSteps(40).withStepsPerSecond(100);
+    DataParallelTraining training = new DataParallelTraining(policy, Scenario.NAN.fault(policy));
+    try (PublishedRanks published = publishing("to-alert", 1, training)) {
+      training.run(published);
+      published.finish();
+    }
+    await().atMost(20, TimeUnit.SECONDS).until(() -> !incidentsOf("to-alert").isEmpty());
+
+    assertThat(incidentsOf("to-alert"))
+        .singleElement()
+        .asString()
+        .contains("NON_FINITE", "CRITICAL", "computed NaN in");
+  }
+
+  private static List<String> incidentsOf(String run) {
+    StringWriter out = new StringWriter();
+    int exit =
+        Gradflow.run(
+            new PrintWriter(out, true),
+            new PrintWriter(new StringWriter()),
+            "alerts",
+            "--run",
+            run,
+            "--bootstrap-server",
+            stack.kafka().bootstrapServers());
+    assertThat(exit).isZero();
+    return out.toString().lines().toList();
+  }
+
+  private static void run(String name, long attempt, long seed, int steps)
+      throws InterruptedException {
+    TrainingPolicy policy = TrainingPolicy.ofSeed(seed).withSteps(steps).withStepsPerSecond(100);
+    DataParallelTraining training =
+        new DataParallelTraining(policy, Scenario.HEALTHY.fault(policy));
+    try (PublishedRanks published = publishing(name, attempt, training)) {
+      training.run(published);
+      published.finish();
+    }
+  }
+
+  private static PublishedRanks publishing(
+      String run, long attempt, DataParallelTraining training) {
+    return new PublishedRanks(stack.kafka().bootstrapServers(), run, attempt, 4, training.layers());
+  }
+
+  private static TopicReader reader() {
+    return new TopicReader(stack.kafka().bootstrapServers(), WriterSchemas.known());
+  }
+
+  /** The steps of a run by number, each in its highest revision, once so many are there. */
+  private static Map<Long, Step> stepsOf(String run, int count) {
+    Map<Long, Step> steps = new TreeMap<>();
+    await()
+        .atMost(Duration.ofSeconds(40))
+        .until(
+            () -> {
+              steps.clear();
+              try (TopicReader reader = reader()) {
+                reader
+                    .with(
+                        Codecs.STEPS,
+                        step -> {
+                          if (step.id().runId().equals(run)) {
+                            steps.merge(
+                                step.id().step(),
+                                step,
+                                (a, b) -> a.revision() > b.revision() ? a : b);
+                          }
+                        })
+                    .readToEnd();
+              }
+              return steps.size() >= count;
+            });
+    return steps;
+  }
+
+  private static void addIfOf(String run, LayerWindow window, List<LayerWindow> windows) {
+    if (window.runId().equals(run)) {
+      windows.add(window);
+    }
+  }
+
+  /** L1, L2, Linf of each layer. */
+  private static double[][] norms(float[][] gradients) {
+    double[][] norms = new double[gradients.length][3];
+    for (int layer = 0; layer < gradients.length; layer++) {
+      double squares = 0;
+      for (float value : gradients[layer]) {
+        norms[layer][0] += Math.abs((double) value);
+        squares += (double) value * value;
+        norms[layer][2] = Math.max(norms[layer][2], Math.abs((double) value));
+      }
+      norms[layer][1] = Math.sqrt(squares);
+    }
+    return norms;
+  }
+
+  private static org.assertj.core.data.Offset<Double> relative(double expected) {
+    return within(1e-6 * Math.abs(expected) + 1e-30);
+  }
+
+  private static String header(ConsumerRecord<byte[], byte[]> record, String name) {
+    return new String(record.headers().lastHeader(name).value(), StandardCharsets.UTF_8);
+  }
+}
