@@ -26,16 +26,17 @@ public final class GradflowOptions {
           .stringType()
           .defaultValue("gradflow")
           .withDescription(
-              "Consumer groups are <prefix>-norm and <prefix>-alert; offsets are committed at checkpoints.");
+              "Consumer groups are PREFIX-norm and PREFIX-alert; offsets are committed at checkpoints.");
 
-  /** Where a job without a checkpoint starts to read shards or steps. */
+  /** Where a job that never ran starts to read shards or steps. */
   public static final ConfigOption<Start> START =
       ConfigOptions.key("gradflow.source.start")
           .enumType(Start.class)
           .defaultValue(Start.EARLIEST)
           .withDescription(
-              "Where a job without a checkpoint or savepoint begins to read shards (NormJob) or steps (AlertJob). Manifests,"
-                  + " run events and rules are always read from the beginning.");
+              "earliest or latest: where a job begins to read shards (NormJob) or steps (AlertJob) if it has neither a"
+                  + " checkpoint or savepoint nor committed offsets. Manifests, run events and rules are always read"
+                  + " from the beginning.");
 
   /** How often alerts may be written. */
   public static final ConfigOption<Delivery> ALERT_DELIVERY =
@@ -52,7 +53,7 @@ public final class GradflowOptions {
           .stringType()
           .defaultValue("gradflow-alerts")
           .withDescription(
-              "Prefix of the alert sink's transactional ids, one per deployment: the ACL boundary too.");
+              "Prefix of the transactional ids of exactly-once alerts: one of its own for each deployment, and what an ACL names.");
 
   /** Where Confluent-framed records' schemas are. */
   public static final ConfigOption<String> REGISTRY_URL =
