@@ -1,7 +1,9 @@
 package io.gradflow.cli;
 
+import io.gradflow.core.incident.Alert;
 import io.gradflow.core.norm.Step;
-import io.gradflow.schema.Topic;
+import io.gradflow.schema.Codecs;
+import io.gradflow.schema.WriterSchemas;
 import io.gradflow.training.DataParallelTraining;
 import io.gradflow.training.Fault;
 import io.gradflow.training.PublishedRanks;
@@ -18,9 +20,11 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.apache.kafka.common.TopicPartition;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -164,6 +168,7 @@ final class DemoCommand implements Callable<Integer> {
     String run = "demo-" + scenario.label() + "-" + policy.seed() + "-" + attempt;
     Thread stopTraining = new Thread(training::stop, "stopping the training");
     Runtime.getRuntime().addShutdownHook(stopTraining);
+    Map<Long, Long> trainedAt = new ConcurrentHashMap<>();
     Instant began = Instant.now();
     try (RunFollower follower = RunFollower.start(brokers, run);
         PublishedRanks published =
@@ -174,16 +179,28 @@ final class DemoCommand implements Callable<Integer> {
               () -> snapshot(stack, run, scenario, policy, follower, published, began),
               new Terminal(spec.commandLine().getOut(), headless ? Map.of() : System.getenv()),
               spec.commandLine().getErr())) {
-        result = training.run(published);
+        result =
+            training.run(
+                step -> {
+                  trainedAt.putIfAbsent(step.step(), System.currentTimeMillis());
+                  published.observe(step);
+                });
         published.finish();
         jobs.throwIfFailed();
         ended = Instant.now();
-        settle(brokers, follower, published, result);
+        settle(jobs, brokers, follower, published, result);
         if (!headless) {
           untilInterrupted();
         }
       }
       if (headless) {
+        progress.report("training", result.steps() + " steps", Duration.between(began, ended));
+        Alert first = follower.firstAlert();
+        if (first != null && first.transition() == 0) {
+          long latency = first.detectedAt() - trainedAt.get(first.openedStep());
+          progress.report(
+              "detection", first.kind() + " after its step", Duration.ofMillis(latency));
+        }
         PrintWriter out = spec.commandLine().getOut();
         out.println(
             DemoReport.of(
@@ -199,7 +216,11 @@ final class DemoCommand implements Callable<Integer> {
    * happens in time: a step whose rank is missing waits for its timeout.
    */
   private void settle(
-      String brokers, RunFollower follower, PublishedRanks published, TrainingResult result)
+      LocalJobs jobs,
+      String brokers,
+      RunFollower follower,
+      PublishedRanks published,
+      TrainingResult result)
       throws InterruptedException {
     long deadline = System.nanoTime() + SETTLING.toNanos();
     while (follower.lastStep() < result.steps() - 1L && System.nanoTime() < deadline) {
@@ -216,11 +237,14 @@ final class DemoCommand implements Callable<Integer> {
               SETTLING.toSeconds(),
               published.dropped());
     }
-    try (Drain drain = new Drain(brokers)) {
-      if (!drain.await("gradflow-alert", Topic.STEPS, Duration.ofSeconds(20))) {
+    try (TopicReader reader = new TopicReader(brokers, WriterSchemas.known())) {
+      Map<TopicPartition, Long> ends = reader.with(Codecs.STEPS, step -> {}).ends();
+      if (!jobs.awaitAlertsOf(ends, SETTLING)) {
         spec.commandLine()
             .getErr()
-            .println("AlertJob has not read all steps within 20 s: incidents may be missing");
+            .printf(
+                "AlertJob has not read all steps within %d s: incidents may be missing%n",
+                SETTLING.toSeconds());
       }
     }
     follower.catchUp();

@@ -11,6 +11,7 @@ import java.util.Map;
  */
 final class Incidents {
   private final Map<String, Alert> latest = new LinkedHashMap<>();
+  private Alert opening;
 
   /**
    * Takes one alert.
@@ -23,7 +24,13 @@ final class Incidents {
       return false;
     }
     latest.put(alert.incidentId(), alert);
+    opening = opening == null ? alert : opening;
     return true;
+  }
+
+  /** The first alert of all; null before it came. */
+  Alert opening() {
+    return opening;
   }
 
   /** The latest transition of each. */

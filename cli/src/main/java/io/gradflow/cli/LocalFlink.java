@@ -14,6 +14,7 @@ import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.configuration.MetricOptions;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.RestOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
@@ -119,6 +120,9 @@ final class LocalFlink implements AutoCloseable {
     configuration.set(
         RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ofMillis(200));
     configuration.set(SecurityOptions.DELEGATION_TOKENS_ENABLED, false);
+    configuration.set(MetricOptions.REPORTERS_LIST, "positions");
+    configuration.setString(
+        "metrics.reporter.positions.factory.class", SourcePositions.Factory.class.getName());
     configuration.set(PipelineOptions.GENERIC_TYPES, false);
     configuration.set(CoreOptions.DEFAULT_PARALLELISM, 1);
     // Two jobs of a few tasks: a laptop keeps its memory for the training.
@@ -250,6 +254,16 @@ final class LocalFlink implements AutoCloseable {
         throw new CommandFailed("interrupted while the job " + name + " ran", e);
       }
       throwIfFailed();
+    }
+
+    /** Takes a checkpoint: when this returns, the job's sinks have flushed what came before. */
+    void checkpoint() {
+      try {
+        answer(cluster.triggerCheckpoint(id));
+      } catch (ExecutionException | TimeoutException e) {
+        throw new CommandFailed(
+            "the job %s took no checkpoint: %s".formatted(name, Causes.innermost(e)), e);
+      }
     }
 
     private void throwIfFailed() {

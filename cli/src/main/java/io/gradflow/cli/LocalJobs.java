@@ -7,13 +7,16 @@ import io.gradflow.jobs.NormJob;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.graph.StreamGraph;
+import org.apache.kafka.common.TopicPartition;
 
 /** Both jobs on a local stack, between its topics. They end with the stack. */
 final class LocalJobs {
   private static final Duration STARTING = Duration.ofSeconds(60);
+  private static final Duration POLL = Duration.ofMillis(20);
 
   private final List<LocalFlink.Job> jobs;
 
@@ -45,6 +48,30 @@ final class LocalJobs {
     StreamGraph graph = environment.getStreamGraph();
     graph.setJobName(name);
     return stack.flink().submit(graph);
+  }
+
+  /**
+   * Returns when AlertJob has read these positions of its topics and written all alerts that follow
+   * from what is before them.
+   *
+   * @param ends offsets after the last record to be read
+   * @return false if the time is over before that
+   */
+  boolean awaitAlertsOf(Map<TopicPartition, Long> ends, Duration limit)
+      throws InterruptedException {
+    long deadline = System.nanoTime() + limit.toNanos();
+    while (!ends.entrySet().stream()
+        .allMatch(end -> SourcePositions.of(AlertJob.NAME, end.getKey()) >= end.getValue())) {
+      throwIfFailed();
+      if (System.nanoTime() > deadline) {
+        return false;
+      }
+      TimeUnit.MILLISECONDS.sleep(POLL.toMillis());
+    }
+    jobs.stream()
+        .filter(job -> job.name().equals(AlertJob.NAME))
+        .forEach(LocalFlink.Job::checkpoint);
+    return true;
   }
 
   /**

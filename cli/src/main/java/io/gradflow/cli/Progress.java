@@ -39,9 +39,10 @@ final class Progress {
     return started;
   }
 
-  private synchronized void report(String part, String where, Duration duration) {
+  /** Says how long something has taken. */
+  synchronized void report(String part, String where, Duration duration) {
     took.put(part, duration);
-    lines.printf(Locale.ROOT, "  %-10s %-32s %6.1f s%n", part, where, duration.toMillis() / 1e3);
+    lines.printf(Locale.ROOT, "  %-10s %-32s %6.2f s%n", part, where, duration.toMillis() / 1e3);
     lines.flush();
   }
 

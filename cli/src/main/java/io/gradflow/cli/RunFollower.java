@@ -189,6 +189,11 @@ final class RunFollower implements AutoCloseable {
     return List.copyOf(incidents.latest());
   }
 
+  /** The run's first alert; null if there is none. */
+  synchronized Alert firstAlert() {
+    return incidents.opening();
+  }
+
   /** Records in the dead letter topic. */
   synchronized long deadLetters() {
     return deadLetters.size();

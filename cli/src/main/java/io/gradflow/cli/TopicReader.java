@@ -119,9 +119,14 @@ final class TopicReader implements AutoCloseable {
     consumer.poll(limit).forEach(record -> readers.get(Topic.named(record.topic())).accept(record));
   }
 
+  /** The offsets after the last records of the topics now. */
+  Map<TopicPartition, Long> ends() {
+    return consumer.endOffsets(partitions, CONNECTING);
+  }
+
   /** Reads to the end that the topics had when this was called. */
   void readToEnd() {
-    Map<TopicPartition, Long> ends = consumer.endOffsets(partitions, CONNECTING);
+    Map<TopicPartition, Long> ends = ends();
     while (!reached(ends.entrySet())) {
       poll(Duration.ofMillis(100));
     }
