@@ -46,12 +46,6 @@ final class Progress {
     lines.flush();
   }
 
-  /** Says something else. */
-  synchronized void say(String line) {
-    lines.println(line);
-    lines.flush();
-  }
-
   /** How long each part took to start, in the order in which they were up. */
   synchronized Map<String, Duration> took() {
     return new LinkedHashMap<>(took);

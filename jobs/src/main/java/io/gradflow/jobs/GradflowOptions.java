@@ -1,5 +1,6 @@
 package io.gradflow.jobs;
 
+import io.gradflow.schema.WriterSchemas;
 import java.util.List;
 import java.util.Locale;
 import org.apache.flink.configuration.ConfigOption;
@@ -57,7 +58,7 @@ public final class GradflowOptions {
 
   /** Where Confluent-framed records' schemas are. */
   public static final ConfigOption<String> REGISTRY_URL =
-      ConfigOptions.key("gradflow.schema.registry.url")
+      ConfigOptions.key(WriterSchemas.REGISTRY_OPTION)
           .stringType()
           .noDefaultValue()
           .withDescription(

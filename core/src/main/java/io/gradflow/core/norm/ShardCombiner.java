@@ -30,7 +30,6 @@ import java.util.List;
  * them.
  */
 public final class ShardCombiner {
-  private static final int RUN_ENDS = 16;
   private final CombiningPolicy policy;
 
   public ShardCombiner(CombiningPolicy policy) {
@@ -182,11 +181,7 @@ public final class ShardCombiner {
     }
 
     void finish(RunEvent event) {
-      ends.removeIf(end -> end.attempt() == event.attempt() && end.stream().equals(event.stream()));
-      if (ends.size() == RUN_ENDS) {
-        ends.remove(0);
-      }
-      ends.add(new RunEnd(event.attempt(), event.stream(), event.step(), now));
+      RunEnd.remember(ends, event, now);
       for (Lane lane : lanes) {
         settle(lane, layoutOf(lane), state.lanes().get(lane));
       }
@@ -313,7 +308,7 @@ public final class ShardCombiner {
         out.closedForRoom();
         return ClosedBy.TIMEOUT;
       }
-      RunEnd end = endOf(lane);
+      RunEnd end = RunEnd.of(ends, lane);
       long last = progress.open()[progress.open().length - 1];
       return end != null
               && last + layout.every() > end.step()
@@ -327,15 +322,6 @@ public final class ShardCombiner {
       long local = layout.due(Stage.LOCAL, key.group(), step) & progress.awaitedLocal();
       long reduced = layout.due(Stage.REDUCED, key.group(), step) & progress.awaitedReduced();
       return (local & ~held.local()) == 0 && (reduced & ~held.reduced()) == 0;
-    }
-
-    private RunEnd endOf(Lane lane) {
-      for (RunEnd end : ends) {
-        if (end.ends(lane)) {
-          return end;
-        }
-      }
-      return null;
     }
 
     private GroupLane close(
@@ -457,7 +443,7 @@ public final class ShardCombiner {
           progress = state.lanes().get(lane);
         }
         state.lanes().put(lane, progress);
-        RunEnd end = endOf(lane);
+        RunEnd end = RunEnd.of(ends, lane);
         if (end != null && progress.open().length > 0) {
           long silentSince = Math.max(end.arrivedAt(), progress.lastShardAt());
           long over = Math.max(silentSince + timeout, patience.readyAt());
@@ -479,8 +465,7 @@ public final class ShardCombiner {
     }
 
     private Duration retention() {
-      boolean finished = ends.stream().anyMatch(end -> end.attempt() >= attempt);
-      return finished ? policy.finishedRetention() : policy.idleRetention();
+      return RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
     }
 
     private void giveUpWaiting(Patience patience) {
@@ -510,7 +495,7 @@ public final class ShardCombiner {
     void drop() {
       for (Lane lane : List.copyOf(lanes)) {
         // Of a run that has said it is finished no more would come: who is missing here is missing.
-        closeAll(lane, endOf(lane) == null ? ClosedBy.FINISHED : ClosedBy.TIMEOUT);
+        closeAll(lane, RunEnd.of(ends, lane) == null ? ClosedBy.FINISHED : ClosedBy.TIMEOUT);
         forget(lane);
       }
       for (long ticket : tickets()) {

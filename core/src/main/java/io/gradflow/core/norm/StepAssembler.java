@@ -25,7 +25,6 @@ import java.util.List;
  * trainer's first, and a missing rank or group is first seen at a later step.
  */
 public final class StepAssembler {
-  private static final int RUN_ENDS = 16;
   private final AssemblingPolicy policy;
 
   public StepAssembler(AssemblingPolicy policy) {
@@ -151,11 +150,7 @@ public final class StepAssembler {
         events.add(event);
         return;
       }
-      ends.removeIf(end -> end.attempt() == event.attempt() && end.stream().equals(event.stream()));
-      if (ends.size() == RUN_ENDS) {
-        ends.remove(0);
-      }
-      ends.add(new RunEnd(event.attempt(), event.stream(), event.step(), now));
+      RunEnd.remember(ends, event, now);
       arm(now + policy.timeout().toMillis());
     }
 
@@ -361,15 +356,14 @@ public final class StepAssembler {
           settle(lane, layout, progress);
           progress = state.lanes().get(lane);
         }
-        for (RunEnd end : ends) {
-          if (end.ends(lane) && progress.open().length > 0) {
-            long silentSince = Math.max(end.arrivedAt(), progress.lastDeltaAt());
-            long over = Math.max(silentSince + timeout, patience.readyAt());
-            if (over <= now) {
-              closeAll(lane, ClosedBy.TIMEOUT);
-            } else {
-              arm(over);
-            }
+        RunEnd end = RunEnd.of(ends, lane);
+        if (end != null && progress.open().length > 0) {
+          long silentSince = Math.max(end.arrivedAt(), progress.lastDeltaAt());
+          long over = Math.max(silentSince + timeout, patience.readyAt());
+          if (over <= now) {
+            closeAll(lane, ClosedBy.TIMEOUT);
+          } else {
+            arm(over);
           }
         }
       }
@@ -383,8 +377,7 @@ public final class StepAssembler {
     }
 
     private Duration retention() {
-      boolean finished = ends.stream().anyMatch(end -> end.attempt() >= attempt);
-      return finished ? policy.finishedRetention() : policy.idleRetention();
+      return RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
     }
 
     /** Closes everything and forgets the run. */

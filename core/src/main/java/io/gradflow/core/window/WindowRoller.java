@@ -80,7 +80,6 @@ public final class WindowRoller {
 
   /** One event at work on the state; {@link #leave} writes the index back. */
   private final class Work {
-    private static final int RUN_ENDS = 16;
     private final WindowState state;
     private final String runId;
     private final long now;
@@ -135,11 +134,7 @@ public final class WindowRoller {
     }
 
     void finish(RunEvent event) {
-      ends.removeIf(end -> end.attempt() == event.attempt() && end.stream().equals(event.stream()));
-      if (ends.size() == RUN_ENDS) {
-        ends.remove(0);
-      }
-      ends.add(new RunEnd(event.attempt(), event.stream(), event.step(), now));
+      RunEnd.remember(ends, event, now);
       for (int i = 0; i < windows.size(); i++) {
         windows.set(i, closedByEnd(windows.get(i)));
       }
@@ -205,17 +200,8 @@ public final class WindowRoller {
       arm(window.publishedAt() + policy.republish().toMillis());
     }
 
-    private RunEnd endOf(Lane lane) {
-      for (RunEnd end : ends) {
-        if (end.attempt() == lane.attempt() && end.stream().equals(lane.stream())) {
-          return end;
-        }
-      }
-      return null;
-    }
-
     private OpenWindow closedByEnd(OpenWindow window) {
-      RunEnd end = endOf(window.lane());
+      RunEnd end = RunEnd.of(ends, window.lane());
       if (end == null || window.steps().length == 0 || window.highest() < end.step()) {
         return window;
       }
@@ -301,7 +287,7 @@ public final class WindowRoller {
         if (window.steps().length == 0) {
           continue;
         }
-        RunEnd end = endOf(window.lane());
+        RunEnd end = RunEnd.of(ends, window.lane());
         if (end != null) {
           long over = Math.max(end.arrivedAt(), window.lastStepAt()) + policy.endWait().toMillis();
           if (over <= now) {
@@ -339,8 +325,7 @@ public final class WindowRoller {
     }
 
     private Duration retention() {
-      boolean finished = ends.stream().anyMatch(end -> end.attempt() >= attempt);
-      return finished ? policy.finishedRetention() : policy.idleRetention();
+      return RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
     }
 
     /** Closes everything and forgets the run. */
