@@ -33,6 +33,7 @@ import picocli.CommandLine.Spec;
       DemoCommand.class,
       AlertsCommand.class,
       TopicsCommand.class,
+      ClusterCommand.class,
       RehearseCommand.class
     })
 public final class Gradflow implements Runnable {
