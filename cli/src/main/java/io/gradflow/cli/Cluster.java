@@ -1,5 +1,7 @@
 package io.gradflow.cli;
 
+import io.gradflow.jobs.JobSettings;
+import io.gradflow.jobs.UnusableSettings;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
@@ -132,6 +134,7 @@ final class Cluster {
     }
     down(); // A supervisor that was killed leaves its processes behind.
     ClusterPlan plan = plan(wanted, built);
+    requireUsable(plan, wanted.configuration());
     prepare(plan, wanted.configuration(), built);
     Thread atExit = new Thread(this::down, "stopping the cluster");
     Runtime.getRuntime().addShutdownHook(atExit);
@@ -148,6 +151,16 @@ final class Cluster {
       removeHook(atExit);
     }
     return plan;
+  }
+
+  /** What the jobs would refuse is refused before anything starts. */
+  private static void requireUsable(ClusterPlan plan, Configuration wanted) {
+    try {
+      JobSettings.resolve(
+          plan.allJobArguments().toArray(String[]::new), System.getenv(), wanted);
+    } catch (UnusableSettings e) {
+      throw new CommandFailed(e.getMessage(), e);
+    }
   }
 
   private static void removeHook(Thread hook) {

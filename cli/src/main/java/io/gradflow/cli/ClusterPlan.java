@@ -1,6 +1,7 @@
 package io.gradflow.cli;
 
 import io.gradflow.jobs.AlertJob;
+import io.gradflow.jobs.GradflowOptions;
 import io.gradflow.jobs.NormJob;
 import io.gradflow.schema.Topic;
 import java.net.URI;
@@ -56,6 +57,14 @@ record ClusterPlan(
   /** All processes but the supervisor, in the order in which they start. */
   List<String> processNames() {
     return Stream.concat(Stream.of(BROKER, JOB_MANAGER), taskManagerNames().stream()).toList();
+  }
+
+  /** What a job's main is given. */
+  List<String> allJobArguments() {
+    return Stream.concat(
+            Stream.of("--" + GradflowOptions.BOOTSTRAP_SERVERS.key(), bootstrapServers()),
+            jobArguments.stream())
+        .toList();
   }
 
   String bootstrapServers() {

@@ -133,7 +133,7 @@ record ClusterStatus(
   private static OptionalLong lag(ClusterFolder folder, ClusterPlan plan, ClusterPlan.Job job) {
     String prefix =
         JobSettings.resolve(
-                plan.jobArguments().toArray(String[]::new),
+                plan.allJobArguments().toArray(String[]::new),
                 System.getenv(),
                 GlobalConfiguration.loadConfiguration(folder.conf().toString()))
             .get(GradflowOptions.GROUP_ID_PREFIX);

@@ -1,6 +1,5 @@
 package io.gradflow.cli;
 
-import io.gradflow.jobs.GradflowOptions;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -144,8 +143,7 @@ final class CommandLines {
         List.of("run", "-d", "-c", job.entryClass()),
         options,
         List.of(folder.jobJar().toString()),
-        List.of("--" + GradflowOptions.BOOTSTRAP_SERVERS.key(), plan.bootstrapServers()),
-        plan.jobArguments());
+        plan.allJobArguments());
   }
 
   /** Names the process that submits a job, and its log. */
