@@ -156,8 +156,7 @@ final class Cluster {
   /** What the jobs would refuse is refused before anything starts. */
   private static void requireUsable(ClusterPlan plan, Configuration wanted) {
     try {
-      JobSettings.resolve(
-          plan.allJobArguments().toArray(String[]::new), System.getenv(), wanted);
+      JobSettings.resolve(plan.allJobArguments().toArray(String[]::new), System.getenv(), wanted);
     } catch (UnusableSettings e) {
       throw new CommandFailed(e.getMessage(), e);
     }
