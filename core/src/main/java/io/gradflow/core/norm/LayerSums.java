@@ -100,10 +100,11 @@ public record LayerSums(
     return nonFinite(0, i) + nonFinite(1, i) + nonFinite(2, i);
   }
 
-  /** Whether anything has been added at all. */
+  /** Whether nothing is in these sums, or nothing any more. */
   boolean isEmpty() {
     return Arrays.stream(elements).allMatch(n -> n == 0)
-        && Arrays.stream(nonFinite).allMatch(row -> row == null);
+        && Arrays.stream(nonFinite)
+            .allMatch(row -> row == null || Arrays.stream(row).allMatch(n -> n == 0));
   }
 
   /** The sum of squares of a layer. */

@@ -88,8 +88,8 @@ public record StepSums(
   private static double squares(Shard shard) {
     double scale = shard.lossScale() == null ? 1 : shard.lossScale();
     double sum = 0;
-    for (float norm : shard.columns().norm()) {
-      double unscaled = norm / scale;
+    for (int i = 0; i < shard.columns().size(); i++) {
+      double unscaled = shard.columns().norm(i) / scale;
       sum += unscaled * unscaled;
     }
     return sum;
