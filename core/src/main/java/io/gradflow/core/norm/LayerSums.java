@@ -41,9 +41,9 @@ public record LayerSums(
   }
 
   /** Adds one slice, its non-finite elements apart. */
-  void add(int i, long count, double norm, double sumAbs, double largest, long zeroCount) {
+  void add(int i, long count, double square, double sumAbs, double largest, long zeroCount) {
     elements[i] += count;
-    add(squares, squaresLow, i, norm * norm);
+    add(squares, squaresLow, i, square);
     add(abs, absLow, i, sumAbs);
     maxAbs[i] = Math.max(maxAbs[i], largest);
     zeros[i] = zeros[i] < 0 || zeroCount < 0 ? -1 : zeros[i] + zeroCount;

@@ -129,8 +129,7 @@ public record LocalSums(
     LayerColumns columns = shard.columns();
     for (int i = 0; i < columns.size(); i++) {
       int layer = columns.layer(i);
-      double norm = columns.norm(i) / scale;
-      squares[layer] += norm * norm;
+      squares[layer] += columns.square(i) / scale / scale;
       elements[layer] +=
           columns.elements() == null ? slices.elements(layer) : columns.elements()[i];
     }

@@ -73,7 +73,7 @@ public record ReducedSums(
       sums.add(
           at,
           count,
-          columns.norm(i) / scale,
+          columns.square(i) / scale / scale,
           columns.sumAbs(i) / scale,
           columns.maxAbs()[i] / scale,
           columns.zeros() == null ? -1 : columns.zeros()[i]);

@@ -89,8 +89,7 @@ public record StepSums(
     double scale = shard.lossScale() == null ? 1 : shard.lossScale();
     double sum = 0;
     for (int i = 0; i < shard.columns().size(); i++) {
-      double unscaled = shard.columns().norm(i) / scale;
-      sum += unscaled * unscaled;
+      sum += shard.columns().square(i) / scale / scale;
     }
     return sum;
   }

@@ -51,9 +51,9 @@ public record LayerColumns(
     return layers == null ? firstLayer + i : layers[i];
   }
 
-  /** L2 norm of the slice in position {@code i}, as exact as it is known. */
-  public double norm(int i) {
-    return raw == null ? norm[i] : raw.norm()[i];
+  /** Squared L2 norm of the slice in position {@code i}, as exact as it is known. */
+  public double square(int i) {
+    return raw == null ? (double) norm[i] * norm[i] : raw.squares()[i];
   }
 
   /** L1 norm of the slice in position {@code i}, as exact as it is known; NaN if it is not. */

@@ -57,7 +57,7 @@ public final class Measurement {
     RawSlices raw =
         new RawSlices(
             new long[] {block.offset()},
-            new double[] {Math.sqrt(measured.squares)},
+            new double[] {measured.squares},
             new double[] {measured.abs});
     return columns(block.layer(), new long[] {block.count()}, raw, measured);
   }

@@ -5,8 +5,8 @@ package io.gradflow.core.shard;
  * aligned with the layers.
  *
  * @param offset where the slice begins among the elements the rank holds of the layer
- * @param norm L2 norm of its finite elements, as exact as a double: a column that crosses Kafka
- *     rounds it to a float
+ * @param squares squared L2 norm of its finite elements, as exact as a double: the columns that
+ *     trainers publish are rounded to floats
  * @param sumAbs L1 norm, likewise
  */
-public record RawSlices(long[] offset, double[] norm, double[] sumAbs) {}
+public record RawSlices(long[] offset, double[] squares, double[] sumAbs) {}

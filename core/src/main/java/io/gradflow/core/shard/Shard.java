@@ -101,7 +101,7 @@ public record Shard(
     if (raw != null) {
       hash.add(raw.offset());
       for (int i = 0; i < columns.size(); i++) {
-        hash.add(raw.norm()[i]).add(raw.sumAbs()[i]);
+        hash.add(raw.squares()[i]).add(raw.sumAbs()[i]);
       }
     }
     NonFinite bad = columns.nonFinite();
