@@ -88,9 +88,8 @@ public record StepSums(
   private static double squares(Shard shard) {
     double scale = shard.lossScale() == null ? 1 : shard.lossScale();
     double sum = 0;
-    for (float norm : shard.columns().norm()) {
-      double unscaled = norm / scale;
-      sum += unscaled * unscaled;
+    for (int i = 0; i < shard.columns().size(); i++) {
+      sum += shard.columns().square(i) / scale / scale;
     }
     return sum;
   }
