@@ -171,7 +171,7 @@ public final class GradientPublisher implements AutoCloseable {
           tally.dropped(
               outbox.putShard(
                   new PendingShard(report, stage, gradient, stepBeforeLast, manifestId),
-                  gradient.records()));
+                  gradient.room()));
         });
   }
 

@@ -21,35 +21,34 @@ final class Outbox<S, N> {
   private final ArrayDeque<Entry<S, N>> waiting = new ArrayDeque<>();
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
-  private int records;
+  private int used;
   private int notices;
   private boolean closed;
 
-  /** One of the two is null; {@code records} is what a shard will be cut into. */
-  record Entry<S, N>(S shard, int records, N notice) {}
+  /** One of the two is null; {@code room} is what a shard takes of the capacity. */
+  record Entry<S, N>(S shard, int room, N notice) {}
 
   /**
-   * @param capacity how many records of shards may wait. A shard of more than that is taken if no
-   *     other waits
+   * @param capacity the room for shards. One that needs more than that is taken if no other waits
    */
   Outbox(int capacity) {
     this.capacity = capacity;
   }
 
   /** Adds a shard and returns how many were dropped for it, or 1 if it is refused. */
-  int putShard(S shard, int ofRecords) {
+  int putShard(S shard, int room) {
     lock.lock();
     try {
       if (closed) {
         return 1;
       }
       int dropped = 0;
-      while (records > 0 && records + ofRecords > capacity) {
+      while (used > 0 && used + room > capacity) {
         dropOldestShard();
         dropped++;
       }
-      waiting.add(new Entry<>(shard, ofRecords, null));
-      records += ofRecords;
+      waiting.add(new Entry<>(shard, room, null));
+      used += room;
       changed.signal();
       return dropped;
     } finally {
@@ -121,7 +120,7 @@ final class Outbox<S, N> {
     try {
       int discarded = waiting.size();
       waiting.clear();
-      records = 0;
+      used = 0;
       notices = 0;
       return discarded;
     } finally {
@@ -142,7 +141,7 @@ final class Outbox<S, N> {
 
   private void count(Entry<S, N> entry, int change) {
     if (entry.shard() != null) {
-      records += change * entry.records();
+      used += change * entry.room();
     } else {
       notices += change;
     }

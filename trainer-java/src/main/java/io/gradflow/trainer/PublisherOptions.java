@@ -18,8 +18,8 @@ import java.util.TreeMap;
  * @param coords the rank's coordinates along the manifest's mesh
  * @param host where the rank runs; null if unknown
  * @param device e.g. {@code cuda:3}; null if unknown
- * @param queueCapacity how many shards may wait for Kafka, 1 to 100,000, each record of raw values
- *     counting as one; beyond that the oldest is dropped
+ * @param queueCapacity how many shards may wait for Kafka, 1 to 100,000; beyond that the oldest is
+ *     dropped. Of raw values each 768 KiB count as one
  * @param kafka further properties of Kafka's producer, e.g. for security; these go before the
  *     publisher's own
  */

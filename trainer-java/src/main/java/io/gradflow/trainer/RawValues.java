@@ -49,6 +49,12 @@ record RawValues(Dtype dtype, byte[]... layers) {
     return new RawValues(Dtype.FLOAT32, layers);
   }
 
+  /** How much of the queue these take: 1 for each full block of bytes, begun ones counted. */
+  int room() {
+    long bytes = Arrays.stream(layers).mapToLong(layer -> layer.length).sum();
+    return (int) (bytes / SLICE_BYTES) + 1;
+  }
+
   /** Records these values take: at least one of each layer. */
   int blocks() {
     return Arrays.stream(layers).mapToInt(RawValues::slices).sum();

@@ -35,9 +35,9 @@ public final class StepReport {
 
   /** What is published of a stage: statistics, or values. The other is null. */
   record Gradient(LayerColumns columns, RawValues raw) {
-    /** How many records it takes, as far as is known before it is written. */
-    int records() {
-      return raw == null ? 1 : raw.blocks();
+    /** How much of the queue it takes: statistics take 1. */
+    int room() {
+      return raw == null ? 1 : raw.room();
     }
   }
 

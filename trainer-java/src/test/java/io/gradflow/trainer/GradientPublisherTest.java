@@ -339,21 +339,27 @@ class GradientPublisherTest {
   }
 
   @Test
-  void rawValuesFillTheQueueByTheirRecords() {
+  void rawValuesFillTheQueueByTheirBytes() {
     Kafka kafka = new Kafka(true, false);
-    GradientPublisher publisher = publisher(kafka);
-    int capacity = PublisherOptions.DEFAULT_QUEUE_CAPACITY;
+    int capacity = 4;
+    GradientPublisher publisher =
+        new GradientPublisher(
+            new PublisherOptions(
+                "unused:9092", "gpt", 0, "main", 3, new int[] {3}, null, null, capacity, Map.of()),
+            () -> kafka,
+            NOON);
+    int perBlock = RawValues.SLICE_BYTES / Float.BYTES;
     publisher.step(0).local(columns(1)).publish();
-    publisher.step(1).rawReduced(new float[capacity - 1][1]).publish();
+    publisher.step(1).rawReduced(new float[][] {{1}, new float[2 * perBlock]}).publish();
     assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 0, 0, 2));
     publisher.step(2).local(columns(1)).publish();
     assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 1, 0, 2));
-    publisher.step(3).rawReduced(new float[capacity + 1][1]).publish();
+    publisher.step(3).rawReduced(new float[][] {new float[capacity * perBlock]}).publish();
     assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 3, 0, 1));
     kafka.open.countDown();
     publisher.close(SOON);
     List<Block> sent = read(kafka, Codecs.BLOCKS);
-    assertThat(sent).hasSize(capacity + 1);
+    assertThat(sent).hasSize(capacity);
     assertThat(sent).allSatisfy(block -> assertThat(block.header().id().step()).isEqualTo(3));
     assertThat(publisher.stats()).isEqualTo(new PublisherStats(1, 3, 0, 0));
   }
