@@ -1,5 +1,6 @@
 package io.gradflow.core.norm;
 
+import io.gradflow.core.Origin;
 import io.gradflow.core.StepId;
 import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Dtype;
@@ -116,6 +117,7 @@ public record TestRun(Manifest manifest) {
     private Double loss;
     private LayerColumns columns;
     private long manifestId;
+    private Origin origin;
 
     ShardBuilder(TestRun run) {
       this.run = run;
@@ -176,6 +178,12 @@ public record TestRun(Manifest manifest) {
 
     public ShardBuilder manifestId(long id) {
       manifestId = id;
+      return this;
+    }
+
+    /** The broker took it then, ms. */
+    public ShardBuilder writtenAt(long ms) {
+      origin = new Origin("gradient-shards", rank, step, ms);
       return this;
     }
 
@@ -245,7 +253,7 @@ public record TestRun(Manifest manifest) {
           null,
           null,
           columns,
-          null);
+          origin);
     }
   }
 }
