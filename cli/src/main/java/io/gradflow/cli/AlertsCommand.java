@@ -37,12 +37,6 @@ final class AlertsCommand implements Callable<Integer> {
   @Option(names = "--follow", description = "Stay, and show alerts as they come, until Ctrl-C.")
   private boolean follow;
 
-  /** How alerts are printed. */
-  enum Format {
-    TEXT,
-    JSON
-  }
-
   @Option(
       names = "--format",
       paramLabel = "text|json",

@@ -32,6 +32,8 @@ import picocli.CommandLine.Spec;
       HelpCommand.class,
       DemoCommand.class,
       AlertsCommand.class,
+      RecordCommand.class,
+      ReplayCommand.class,
       TopicsCommand.class,
       RehearseCommand.class
     })

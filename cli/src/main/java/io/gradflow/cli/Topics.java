@@ -4,6 +4,7 @@ import io.gradflow.schema.Topic;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -116,6 +117,22 @@ final class Topics implements AutoCloseable {
         return false; // Somebody was faster, which is as good.
       }
       throw new CommandFailed("topic %s: %s".formatted(topic, e.getMessage()), e);
+    }
+  }
+
+  /**
+   * Returns if these topics exist.
+   *
+   * @throws CommandFailed naming those that do not
+   */
+  void require(Collection<Topic> wanted) {
+    Set<String> existing = answer(admin.listTopics().names());
+    List<String> missing =
+        wanted.stream().map(Topic::topicName).filter(name -> !existing.contains(name)).toList();
+    if (!missing.isEmpty()) {
+      throw new CommandFailed(
+          "there is no topic %s at %s; create it: ./gradflow topics create --bootstrap-server %s"
+              .formatted(String.join(", ", missing), bootstrapServers, bootstrapServers));
     }
   }
 
