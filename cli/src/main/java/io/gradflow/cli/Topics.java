@@ -193,6 +193,14 @@ final class Topics implements AutoCloseable {
           "cleanup.policy",
           policies(topic.settings().get("cleanup.policy")),
           policies(config.get("cleanup.policy").value()));
+      if (topic.settings().containsKey(Topic.TIMESTAMPS)) {
+        compare(
+            differences,
+            name,
+            Topic.TIMESTAMPS,
+            topic.settings().get(Topic.TIMESTAMPS),
+            config.get(Topic.TIMESTAMPS).value());
+      }
       // Rejected bytes are kept unchanged, however large the other topics let them be.
       int least =
           topic == Topic.DEAD_LETTERS

@@ -2,6 +2,7 @@ package io.gradflow.jobs;
 
 import io.gradflow.core.norm.AssemblingPolicy;
 import io.gradflow.core.norm.CombiningPolicy;
+import io.gradflow.core.norm.Limits;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepDelta;
 import io.gradflow.core.shard.GroupNotice;
@@ -67,7 +68,7 @@ public final class NormJob {
     var shards = edges.read(Topic.SHARDS, () -> Codecs.SHARDS, Shard.class);
 
     var notices = join(manifests, runs);
-    var deltas = combine(shards, notices);
+    var deltas = combine(shards, notices, settings.limits());
     var runNotices = notices.getSideOutput(JoinManifests.RUN_NOTICES);
     var steps = assemble(deltas, runNotices);
     var windows = window(steps, runNotices);
@@ -93,11 +94,13 @@ public final class NormJob {
   }
 
   private static SingleOutputStreamOperator<StepDelta> combine(
-      DataStream<Shard> shards, DataStream<GroupNotice> notices) {
+      DataStream<Shard> shards, DataStream<GroupNotice> notices, Limits limits) {
     return shards
         .keyBy(RankGroup::of, RecordTypes.of(RankGroup.class))
         .connect(notices.keyBy(GroupNotice::key, RecordTypes.of(RankGroup.class)))
-        .process(new CombineShards(CombiningPolicy.defaults()), RecordTypes.of(StepDelta.class))
+        .process(
+            new CombineShards(CombiningPolicy.defaults().within(limits)),
+            RecordTypes.of(StepDelta.class))
         .uid("combine")
         .name("combine");
   }

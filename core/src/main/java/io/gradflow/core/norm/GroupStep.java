@@ -10,6 +10,7 @@ import java.util.Arrays;
  * contributions came, by the hash of their content.
  *
  * @param firstAt arrival of the first, ms
+ * @param writtenAt when the broker took the first, ms
  * @param closed whether the group's part has been sent on
  * @param conflicts contributions left out because they contradicted an earlier one
  * @param local ranks (as a bitmap) all of whose parts of that stage are in
@@ -20,6 +21,7 @@ import java.util.Arrays;
  */
 public record GroupStep(
     long firstAt,
+    long writtenAt,
     boolean closed,
     int conflicts,
     long local,
@@ -30,8 +32,9 @@ public record GroupStep(
 
   private static final int INDEX_BITS = 28;
 
-  static GroupStep opened(long now) {
-    return new GroupStep(now, false, 0, 0, 0, 0, new long[0], new long[0]);
+  static GroupStep openedBy(HeldShard first) {
+    return new GroupStep(
+        first.arrivedAt(), first.writtenAt(), false, 0, 0, 0, 0, new long[0], new long[0]);
   }
 
   /** Identity of a contribution to a step of a group; keys of one rank and stage adjoin. */
@@ -68,6 +71,7 @@ public record GroupStep(
     }
     return new GroupStep(
         firstAt,
+        writtenAt,
         closed,
         conflicts,
         whole && shard.stage() == Stage.LOCAL ? local | bit : local,
@@ -78,12 +82,14 @@ public record GroupStep(
   }
 
   GroupStep withConflict() {
-    return new GroupStep(firstAt, closed, conflicts + 1, local, reduced, weighed, keys, hashes);
+    return new GroupStep(
+        firstAt, writtenAt, closed, conflicts + 1, local, reduced, weighed, keys, hashes);
   }
 
   /** Sent on, with the losses of more ranks. */
   GroupStep sent(long ranks) {
-    return new GroupStep(firstAt, true, conflicts, local, reduced, weighed | ranks, keys, hashes);
+    return new GroupStep(
+        firstAt, writtenAt, true, conflicts, local, reduced, weighed | ranks, keys, hashes);
   }
 
   private static long[] inserted(long[] values, int at, long value) {

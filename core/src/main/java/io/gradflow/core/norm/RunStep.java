@@ -9,6 +9,7 @@ import java.util.List;
  * late revises it.
  *
  * @param firstAt arrival of the first part, ms
+ * @param writtenAt when the broker took the first shard of the first part, ms
  * @param closedBy the weakest reason of the parts and, once closed, of the step
  * @param torn a group says that reading began in the middle of the step
  * @param late published after a later step had left
@@ -19,6 +20,7 @@ import java.util.List;
  */
 public record RunStep(
     long firstAt,
+    long writtenAt,
     ClosedBy closedBy,
     boolean torn,
     boolean late,
@@ -27,9 +29,10 @@ public record RunStep(
     StepSums sums,
     List<RunEvent> events) {
 
-  static RunStep opened(int groups, boolean late, long now) {
+  static RunStep opened(int groups, boolean late, long now, long writtenAt) {
     return new RunStep(
         now,
+        writtenAt,
         ClosedBy.COMPLETE,
         false,
         late,
@@ -45,6 +48,7 @@ public record RunStep(
     receivedReduced[delta.group()] |= delta.receivedReduced();
     return new RunStep(
         firstAt,
+        writtenAt,
         delta.closedBy() == null ? closedBy : weaker(closedBy, delta.closedBy()),
         torn || delta.torn(),
         late,
@@ -58,6 +62,7 @@ public record RunStep(
   RunStep closed(ClosedBy reason, List<RunEvent> preceding) {
     return new RunStep(
         firstAt,
+        writtenAt,
         weaker(closedBy, reason),
         torn,
         late,

@@ -1,5 +1,6 @@
 package io.gradflow.core.norm;
 
+import io.gradflow.core.Origin;
 import io.gradflow.core.StepId;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
@@ -112,6 +113,7 @@ public record TestRun(Manifest manifest) {
     private Double loss;
     private LayerColumns columns;
     private long manifestId;
+    private Origin origin;
 
     ShardBuilder(TestRun run) {
       this.run = run;
@@ -175,6 +177,12 @@ public record TestRun(Manifest manifest) {
       return this;
     }
 
+    /** The broker took it then, ms. */
+    public ShardBuilder writtenAt(long ms) {
+      origin = new Origin("gradient-shards", rank, step, ms);
+      return this;
+    }
+
     /** The slices of the layers from 0 on. */
     public ShardBuilder values(float[]... slices) {
       columns = Measurement.of(slices);
@@ -224,7 +232,7 @@ public record TestRun(Manifest manifest) {
           null,
           null,
           columns,
-          null);
+          origin);
     }
   }
 }
