@@ -34,6 +34,7 @@ import picocli.CommandLine.Spec;
       AlertsCommand.class,
       RecordCommand.class,
       ReplayCommand.class,
+      ValidateCommand.class,
       TopicsCommand.class,
       RehearseCommand.class
     })

@@ -18,7 +18,8 @@ class GradflowTest {
   @Test
   void helpListsEveryCommand() {
     assertThat(run("help")).isZero();
-    assertThat(out.toString()).contains("demo", "alerts", "record", "replay", "topics", "test ");
+    assertThat(out.toString())
+        .contains("demo", "alerts", "record", "replay", "validate", "topics", "test ");
     assertThat(err.toString()).isEmpty();
   }
 
@@ -41,6 +42,7 @@ class GradflowTest {
         "record --run r --out f --from yesterday | --from: expected a time like 2026-11-22T10:00:00Z, got 'yesterday'; see gradflow record --help",
         "replay | Missing required parameter: 'FILE'; see gradflow replay --help",
         "replay f --speed 0 | --speed: expected a number above 0, got 0.0; see gradflow replay --help",
+        "validate | Missing required option: '--file=config.yaml'; see gradflow validate --help",
         "alerts --format xml | Invalid value for option '--format': expected one of [TEXT, JSON] (case-insensitive) but was 'xml'; see gradflow alerts --help",
       })
   void wrongUseIsOneLineAndExitCodeTwo(String args, String message) {
