@@ -17,6 +17,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -215,6 +217,25 @@ final class TopicReader implements AutoCloseable {
     } catch (WakeupException e) {
       // Asked to stop.
     }
+  }
+
+  /** Reads until the process is interrupted, which waits for the record that is being read. */
+  void followUntilInterrupted() {
+    CountDownLatch done = new CountDownLatch(1);
+    Runtime.getRuntime()
+        .addShutdownHook(
+            new Thread(
+                () -> {
+                  wakeUp();
+                  try {
+                    done.await(2, TimeUnit.SECONDS);
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                  }
+                },
+                "ending to follow"));
+    follow();
+    done.countDown();
   }
 
   /** Ends {@link #follow}; callable from any thread. */

@@ -19,7 +19,7 @@ class GradflowTest {
   void helpListsEveryCommand() {
     assertThat(run("help")).isZero();
     assertThat(out.toString())
-        .contains("demo", "alerts", "record", "replay", "validate", "topics", "test ");
+        .contains("demo", "alerts", "record", "replay", "validate", "dlq", "topics", "test ");
     assertThat(err.toString()).isEmpty();
   }
 
@@ -43,12 +43,22 @@ class GradflowTest {
         "replay | Missing required parameter: 'FILE'; see gradflow replay --help",
         "replay f --speed 0 | --speed: expected a number above 0, got 0.0; see gradflow replay --help",
         "validate | Missing required option: '--file=config.yaml'; see gradflow validate --help",
+        "dlq | expected show or replay, got neither; see gradflow dlq --help",
         "alerts --format xml | Invalid value for option '--format': expected one of [TEXT, JSON] (case-insensitive) but was 'xml'; see gradflow alerts --help",
       })
   void wrongUseIsOneLineAndExitCodeTwo(String args, String message) {
     assertThat(run(args == null ? new String[0] : args.split(" "))).isEqualTo(2);
     assertThat(err.toString()).isEqualTo("gradflow: %s%n", message);
     assertThat(out.toString()).isEmpty();
+  }
+
+  @Test
+  void deadLettersAreNotReplayedWithoutSayingWhich() {
+    assertThat(run("dlq", "replay")).isEqualTo(2);
+    assertThat(err.toString())
+        .isEqualTo(
+            "gradflow: Missing required argument (specify one of these): (--reason=W | --offset=TOPIC-PARTITION@OFFSET | --all); see gradflow dlq replay --help%n"
+                .formatted());
   }
 
   @Test
