@@ -162,7 +162,7 @@ class DecodeRecordsTest {
   private static <T> WireTrial<RawRecord, T> trial(
       SerializableSupplier<Codec<T>> codec, boolean restores) throws Exception {
     return new WireTrial<>(
-        () -> new DecodeRecords<>(codec, null, WireTrial.LETTERS),
+        () -> new DecodeRecords<>(codec, value -> value, null, WireTrial.LETTERS),
         DecodeRecords.DEAD_LETTERS,
         restores);
   }
