@@ -37,6 +37,7 @@ import picocli.CommandLine.Spec;
       ValidateCommand.class,
       DlqCommand.class,
       TopicsCommand.class,
+      ClusterCommand.class,
       RehearseCommand.class
     })
 public final class Gradflow implements Runnable {

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
@@ -19,9 +20,12 @@ import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.TimeoutException;
@@ -104,6 +108,28 @@ final class Topics implements AutoCloseable {
             .toList();
     awaitListed(created);
     return created;
+  }
+
+  /**
+   * How many records of a topic a consumer group has not committed to have read.
+   *
+   * @return empty if the group has committed nothing of it yet
+   */
+  OptionalLong lag(String group, Topic topic) {
+    Map<TopicPartition, OffsetAndMetadata> committed =
+        answer(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata());
+    Map<TopicPartition, OffsetSpec> asked =
+        committed.keySet().stream()
+            .filter(partition -> partition.topic().equals(topic.topicName()))
+            .filter(partition -> committed.get(partition) != null)
+            .collect(Collectors.toMap(partition -> partition, partition -> OffsetSpec.latest()));
+    if (asked.isEmpty()) {
+      return OptionalLong.empty();
+    }
+    return OptionalLong.of(
+        answer(admin.listOffsets(asked).all()).entrySet().stream()
+            .mapToLong(end -> end.getValue().offset() - committed.get(end.getKey()).offset())
+            .sum());
   }
 
   /** The controller creates a topic some milliseconds before brokers know of it. */
