@@ -1,12 +1,12 @@
 package io.gradflow.trainer;
 
 import io.gradflow.core.StepId;
-import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.trainer.Sender.Notice;
 import io.gradflow.trainer.Sender.PendingShard;
+import io.gradflow.trainer.StepReport.Gradient;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.HashMap;
@@ -166,24 +166,25 @@ public final class GradientPublisher implements AutoCloseable {
     close(CLOSING);
   }
 
-  void publish(StepReport report, Map<Stage, LayerColumns> stages) {
+  void publish(StepReport report, Map<Stage, Gradient> stages) {
     if (report.step != lastStep) {
       // A training that goes back in steps begins anew.
       stepBeforeLast = report.step > lastStep ? lastStep : -1;
       lastStep = report.step;
     }
     stages.forEach(
-        (stage, columns) -> {
+        (stage, gradient) -> {
           tally.handedOver();
           tally.dropped(
               outbox.putShard(
-                  new PendingShard(report, stage, columns, stepBeforeLast, manifestId)));
+                  new PendingShard(report, stage, gradient, stepBeforeLast, manifestId),
+                  gradient.room()));
         });
   }
 
-  void unmeasured(long step, Stage stage, RuntimeException cause) {
+  void unusable(long step, Stage stage, RuntimeException cause) {
     StepId id = new StepId(options.runId(), options.attempt(), options.stream(), step);
-    lose("the " + stage + " gradient of " + id + " cannot be measured", cause);
+    lose("the " + stage + " gradient of " + id + " cannot be used", cause);
   }
 
   private synchronized void put(Manifest manifest, RunEvent event) {
