@@ -86,7 +86,8 @@ class ClusterFaultTest {
 
   @Test
   void aTaskManagerIsKilled() throws Exception {
-    List<Run> runs = List.of(run("taskmanager", Scenario.NAN), run("taskmanager", Scenario.EXPLODING));
+    List<Run> runs =
+        List.of(run("taskmanager", Scenario.NAN), run("taskmanager", Scenario.EXPLODING));
 
     train(runs, 15, () -> kill("taskmanager-1"));
 
@@ -96,7 +97,8 @@ class ClusterFaultTest {
 
   @Test
   void theJobManagerIsKilled() throws Exception {
-    List<Run> runs = List.of(run("jobmanager", Scenario.NAN), run("jobmanager", Scenario.EXPLODING));
+    List<Run> runs =
+        List.of(run("jobmanager", Scenario.NAN), run("jobmanager", Scenario.EXPLODING));
 
     train(runs, 15, () -> kill(ClusterPlan.JOB_MANAGER));
 
@@ -177,8 +179,7 @@ class ClusterFaultTest {
             .withSteps(STEPS)
             .withNetwork(8, 32)
             .withStepsPerSecond(stepsPerSecond);
-    DataParallelTraining training =
-        new DataParallelTraining(policy, run.scenario().fault(policy));
+    DataParallelTraining training = new DataParallelTraining(policy, run.scenario().fault(policy));
     try (PublishedRanks here = publishing(undisturbed.kafka().bootstrapServers(), run, training);
         PublishedRanks there = publishing(plan.bootstrapServers(), run, training)) {
       training.run(
@@ -195,8 +196,7 @@ class ClusterFaultTest {
     }
   }
 
-  private static PublishedRanks publishing(
-      String brokers, Run run, DataParallelTraining training) {
+  private static PublishedRanks publishing(String brokers, Run run, DataParallelTraining training) {
     return new PublishedRanks(brokers, run.name(), 1, 4, training.layers());
   }
 
@@ -211,17 +211,18 @@ class ClusterFaultTest {
             run.scenario() == Scenario.NAN ? FindingKind.NON_FINITE : FindingKind.EXPLODING_TREND);
     assertThat(actual.steps.keySet()).isEqualTo(expected.steps.keySet());
     assertThat(actual.steps).hasSize(STEPS);
-    assertThat(actual.steps).allSatisfy(
-        (number, step) -> {
-          Step other = expected.steps.get(number);
-          assertThat(step.completeness()).isEqualTo(1);
-          assertThat(step.revision()).isEqualTo(other.revision());
-          assertThat(step.norms().l1()).isEqualTo(other.norms().l1());
-          assertThat(step.norms().l2()).isEqualTo(other.norms().l2());
-          assertThat(step.norms().linf()).isEqualTo(other.norms().linf());
-          assertThat(step.norms().finiteL2()).isEqualTo(other.norms().finiteL2());
-          assertThat(step.norms().zeros()).isEqualTo(other.norms().zeros());
-        });
+    assertThat(actual.steps)
+        .allSatisfy(
+            (number, step) -> {
+              Step other = expected.steps.get(number);
+              assertThat(step.completeness()).isEqualTo(1);
+              assertThat(step.revision()).isEqualTo(other.revision());
+              assertThat(step.norms().l1()).isEqualTo(other.norms().l1());
+              assertThat(step.norms().l2()).isEqualTo(other.norms().l2());
+              assertThat(step.norms().linf()).isEqualTo(other.norms().linf());
+              assertThat(step.norms().finiteL2()).isEqualTo(other.norms().finiteL2());
+              assertThat(step.norms().zeros()).isEqualTo(other.norms().zeros());
+            });
     assertThat(actual.windows).isEqualTo(expected.windows);
     assertThat(actual.incidents.values().stream().map(ClusterFaultTest::identity))
         .containsExactlyInAnyOrderElementsOf(
@@ -268,8 +269,7 @@ class ClusterFaultTest {
 
     private void add(Step step, Run run) {
       if (step.id().runId().equals(run.name())) {
-        steps.merge(
-            step.id().step(), step, (a, b) -> a.revision() >= b.revision() ? a : b);
+        steps.merge(step.id().step(), step, (a, b) -> a.revision() >= b.revision() ? a : b);
       }
     }
 
