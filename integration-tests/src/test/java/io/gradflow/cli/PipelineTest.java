@@ -206,11 +206,7 @@ class PipelineTest {
       } else {
         report.local(step.local()).reduced(step.reduced());
       }
-      report
-          .loss(step.loss())
-          .learningRates(step.learningRate())
-          .weight(step.samples())
-          .publish();
+      report.loss(step.loss()).learningRates(step.learningRate()).weight(step.samples()).publish();
     }
 
     @Override

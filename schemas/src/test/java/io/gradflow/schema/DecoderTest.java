@@ -258,8 +258,7 @@ class DecoderTest {
         set("dtype", "float8"),
         "bad-header",
         "expected dtype to be one of [float32, float16, bfloat16], got \"float8\"");
-    assertBlockRefused(
-        set("layer", -1), "bad-header", "expected layer of 0 to 2147483647, got -1");
+    assertBlockRefused(set("layer", -1), "bad-header", "expected layer of 0 to 2147483647, got -1");
     assertBlockRefused(
         set("offset", -3L), "bad-header", "expected offset not to be negative, got -3");
     assertBlockRefused(

@@ -52,15 +52,15 @@ class GoldenBytesTest {
             .part(
                 0,
                 1,
-            new LayerColumns(
-                0,
-                new int[] {2, 5},
-                new long[] {10, 20},
-                new float[] {1.5f, 0},
-                new float[] {1, Float.MAX_VALUE},
-                new float[] {3, 0},
-                new long[] {0, 20},
-                new NonFinite(new int[] {5}, new long[] {1}, new long[] {2}, new long[] {3}))));
+                new LayerColumns(
+                    0,
+                    new int[] {2, 5},
+                    new long[] {10, 20},
+                    new float[] {1.5f, 0},
+                    new float[] {1, Float.MAX_VALUE},
+                    new float[] {3, 0},
+                    new long[] {0, 20},
+                    new NonFinite(new int[] {5}, new long[] {1}, new long[] {2}, new long[] {3}))));
   }
 
   /** What a shard and a block say before their columns and values. */

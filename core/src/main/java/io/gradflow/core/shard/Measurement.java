@@ -144,7 +144,8 @@ public final class Measurement {
       abs3 += v3;
       max0 = Math.max(max0, Math.max(v0, v2));
       max1 = Math.max(max1, Math.max(v1, v3));
-      zeroCount += (v0 == 0f ? 1 : 0) + (v1 == 0f ? 1 : 0) + (v2 == 0f ? 1 : 0) + (v3 == 0f ? 1 : 0);
+      zeroCount +=
+          (v0 == 0f ? 1 : 0) + (v1 == 0f ? 1 : 0) + (v2 == 0f ? 1 : 0) + (v3 == 0f ? 1 : 0);
     }
     for (; i < to; i++) {
       float v = Math.abs(values[i]);

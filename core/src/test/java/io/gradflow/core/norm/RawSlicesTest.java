@@ -71,8 +71,7 @@ class RawSlicesTest {
       held.add(new HeldShard(0, run.aShard().rank(rank).part(1, 3).block(0, 2, 1, 1)));
       held.add(new HeldShard(0, run.aShard().rank(rank).part(2, 3).block(1, 0, 1, 1, 1, 1)));
     }
-    ReducedSums reduced =
-        StepSums.of(Layout.of(run.manifest()), held, 0, 0, 0).reduced();
+    ReducedSums reduced = StepSums.of(Layout.of(run.manifest()), held, 0, 0, 0).reduced();
     assertThat(reduced.copies()).containsExactly(3, 3);
     assertThat(reduced.partial()).isEmpty();
   }
@@ -97,9 +96,7 @@ class RawSlicesTest {
 
     assertThat(cut.last().evidence().outlierRanks()).startsWith(3, 7);
     assertThat(cut.last().evidence().localRanks()).containsExactly(ranks);
-    assertThat(cut.last().evidence())
-        .usingRecursiveComparison()
-        .isEqualTo(whole.last().evidence());
+    assertThat(cut.last().evidence()).usingRecursiveComparison().isEqualTo(whole.last().evidence());
   }
 
   @Test
