@@ -170,7 +170,7 @@ class GoldenBytesTest {
             0.875,
             8,
             new int[] {6},
-            1,
+            new int[] {1},
             new int[] {1},
             new double[] {0.5},
             Double.NaN,

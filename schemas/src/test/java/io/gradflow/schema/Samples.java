@@ -186,7 +186,7 @@ final class Samples {
         random.nextDouble(),
         1024,
         random.nextBoolean() ? new int[0] : new int[] {0, 7, 8, 1023},
-        random.nextInt(5),
+        random.nextBoolean() ? new int[0] : new int[] {3, 1022},
         incomplete,
         incomplete == null ? null : doubles(2),
         odd(),

@@ -79,7 +79,8 @@ public final class GradientPublisher implements AutoCloseable {
     // Only the sender's own thread ever waits for these.
     properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 1_000);
     properties.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, 10_000);
-    properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 30_000);
+    // A broker that restarts is back within a minute.
+    properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 120_000);
     properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 16L << 20);
     properties.putAll(options.kafka());
     return properties;

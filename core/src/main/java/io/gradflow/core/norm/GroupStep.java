@@ -12,7 +12,7 @@ import java.util.Arrays;
  * @param firstAt arrival of the first, ms
  * @param writtenAt when the broker took the first, ms
  * @param closed whether the group's part has been sent on
- * @param conflicts contributions left out because they contradicted an earlier one
+ * @param conflicting ranks (as a bitmap) that contradicted themselves while it was open
  * @param local ranks (as a bitmap) all of whose parts of that stage are in
  * @param reduced likewise
  * @param weighed ranks whose losses and weights are part of the sums sent on
@@ -23,7 +23,7 @@ public record GroupStep(
     long firstAt,
     long writtenAt,
     boolean closed,
-    int conflicts,
+    long conflicting,
     long local,
     long reduced,
     long weighed,
@@ -73,7 +73,7 @@ public record GroupStep(
         firstAt,
         writtenAt,
         closed,
-        conflicts,
+        conflicting,
         whole && shard.stage() == Stage.LOCAL ? local | bit : local,
         whole && shard.stage() == Stage.REDUCED ? reduced | bit : reduced,
         weighed,
@@ -81,15 +81,24 @@ public record GroupStep(
         moreHashes);
   }
 
-  GroupStep withConflict() {
+  /** With a contribution of the rank that contradicts an earlier one. */
+  GroupStep contradicted(int member) {
     return new GroupStep(
-        firstAt, writtenAt, closed, conflicts + 1, local, reduced, weighed, keys, hashes);
+        firstAt,
+        writtenAt,
+        closed,
+        conflicting | 1L << member,
+        local,
+        reduced,
+        weighed,
+        keys,
+        hashes);
   }
 
   /** Sent on, with the losses of more ranks. */
   GroupStep sent(long ranks) {
     return new GroupStep(
-        firstAt, writtenAt, true, conflicts, local, reduced, weighed | ranks, keys, hashes);
+        firstAt, writtenAt, true, conflicting, local, reduced, weighed | ranks, keys, hashes);
   }
 
   private static long[] inserted(long[] values, int at, long value) {

@@ -15,6 +15,7 @@ import java.util.List;
  * @param late published after a later step had left
  * @param receivedLocal per rank group: its ranks all of whose parts of that stage are in
  * @param receivedReduced likewise
+ * @param conflicting per rank group: its ranks that contradicted themselves
  * @param sums of the parts
  * @param events that precede the step; known once it is closed
  */
@@ -26,6 +27,7 @@ public record RunStep(
     boolean late,
     long[] receivedLocal,
     long[] receivedReduced,
+    long[] conflicting,
     StepSums sums,
     List<RunEvent> events) {
 
@@ -38,6 +40,7 @@ public record RunStep(
         late,
         new long[groups],
         new long[groups],
+        new long[groups],
         StepSums.NONE,
         List.of());
   }
@@ -46,6 +49,7 @@ public record RunStep(
   RunStep with(Layout layout, StepDelta delta) {
     receivedLocal[delta.group()] |= delta.receivedLocal();
     receivedReduced[delta.group()] |= delta.receivedReduced();
+    conflicting[delta.group()] |= delta.conflicting();
     return new RunStep(
         firstAt,
         writtenAt,
@@ -54,6 +58,7 @@ public record RunStep(
         late,
         receivedLocal,
         receivedReduced,
+        conflicting,
         sums.with(layout, delta.sums()),
         events);
   }
@@ -68,6 +73,7 @@ public record RunStep(
         late,
         receivedLocal,
         receivedReduced,
+        conflicting,
         sums,
         preceding);
   }

@@ -292,8 +292,7 @@ public final class ShardCombiner {
           step = step.sent(0);
         }
       }
-      contribute(layout, lane, step, held);
-      settle(lane, layout, progress);
+      settle(lane, layout, contribute(layout, lane, progress, step, held));
     }
 
     /** Closes steps of the lane until it may hold more; the limit that is reached all the same. */
@@ -317,7 +316,8 @@ public final class ShardCombiner {
       room.holds(key, layers, bytes + waitingBytes);
     }
 
-    private void contribute(Layout layout, Lane lane, GroupStep step, HeldShard held) {
+    private GroupLane contribute(
+        Layout layout, Lane lane, GroupLane progress, GroupStep step, HeldShard held) {
       Shard shard = held.shard();
       LaneStep at = lane.at(shard.id().step());
       Long known = step.hashOf(GroupStep.key(shard));
@@ -325,16 +325,20 @@ public final class ShardCombiner {
         boolean same = known == shard.contentHash();
         out.count(same ? ShardFate.DUPLICATE : ShardFate.CONFLICT, 1);
         if (!same) {
-          state.steps().put(at, step.withConflict());
+          int member = shard.rank() % Layout.GROUP_SIZE;
+          if (step.closed()) {
+            return progress.contradicted(member);
+          }
+          state.steps().put(at, step.contradicted(member));
         }
-        return;
+        return progress;
       }
       GroupStep more = step.with(shard);
       boolean microBatch = shard.accumIndex() < shard.accumSteps() - 1;
       if (microBatch) {
         out.count(step.closed() ? ShardFate.LATE : ShardFate.MERGED, 1);
       } else if (step.closed()) {
-        StepSums sums = StepSums.of(layout, List.of(held), step.firstAt(), 0, step.weighed());
+        StepSums sums = StepSums.of(layout, List.of(held), step.firstAt(), step.weighed());
         out.count(ShardFate.LATE, 1);
         out.delta(
             new StepDelta(
@@ -345,6 +349,7 @@ public final class ShardCombiner {
                 false,
                 more.local() & ~step.local(),
                 more.reduced() & ~step.reduced(),
+                0,
                 step.writtenAt(),
                 sums));
         more = more.sent(1L << (shard.rank() % Layout.GROUP_SIZE));
@@ -353,6 +358,7 @@ public final class ShardCombiner {
         bytes += bytes(shard.columns());
       }
       state.steps().put(at, more);
+      return progress;
     }
 
     /** Closes what can be closed, lowest first. */
@@ -430,7 +436,7 @@ public final class ShardCombiner {
           state.shards().remove(at.contribution(contribution));
         }
       }
-      StepSums sums = StepSums.of(layout, shards, held.firstAt(), held.conflicts(), 0);
+      StepSums sums = StepSums.of(layout, shards, held.firstAt(), 0);
       long missingLocal = layout.due(Stage.LOCAL, key.group(), step) & ~held.local();
       long missingReduced = layout.due(Stage.REDUCED, key.group(), step) & ~held.reduced();
       boolean torn =
@@ -448,6 +454,7 @@ public final class ShardCombiner {
               torn,
               held.local(),
               held.reduced(),
+              held.conflicting() | progress.conflicting(),
               held.writtenAt(),
               sums));
       boolean missed = reason != ClosedBy.FINISHED;

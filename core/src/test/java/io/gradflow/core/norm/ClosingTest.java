@@ -243,9 +243,25 @@ class ClosingTest {
     merging.send(run.aShard().rank(0).filledWith(100).build());
     step(merging, 0, 1, 2, 3);
     assertThat(merging.last().norms().l2()).containsExactly(2, 2);
-    assertThat(merging.last().conflicts()).isEqualTo(1);
+    assertThat(merging.last().conflictingRanks()).containsExactly(0);
     assertThat(merging.last().revision()).isEqualTo(4);
     assertThat(merging.fate(ShardFate.CONFLICT)).isEqualTo(1);
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void aContradictionAboutAClosedStepIsNamedByTheNext() {
+    Merging merging = new Merging(run).manifested();
+    step(merging, 0, 0, 1, 2, 3);
+    merging.send(run.aShard().rank(2).filledWith(100).build());
+    step(merging, 1, 3);
+    merging.send(run.aShard().step(1).rank(3).filledWith(100).build());
+    step(merging, 1, 0, 1, 2);
+    step(merging, 2, 0, 1, 2, 3);
+    assertThat(merging.steps).hasSize(3);
+    assertThat(merging.steps.get(0).conflictingRanks()).isEmpty();
+    assertThat(merging.steps.get(1).conflictingRanks()).containsExactly(2, 3);
+    assertThat(merging.steps.get(2).conflictingRanks()).isEmpty();
     nothingIsRetained(merging);
   }
 

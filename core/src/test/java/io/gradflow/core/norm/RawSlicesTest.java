@@ -71,7 +71,7 @@ class RawSlicesTest {
       held.add(new HeldShard(0, run.aShard().rank(rank).part(1, 3).block(0, 2, 1, 1)));
       held.add(new HeldShard(0, run.aShard().rank(rank).part(2, 3).block(1, 0, 1, 1, 1, 1)));
     }
-    ReducedSums reduced = StepSums.of(Layout.of(run.manifest()), held, 0, 0, 0).reduced();
+    ReducedSums reduced = StepSums.of(Layout.of(run.manifest()), held, 0, 0).reduced();
     assertThat(reduced.copies()).containsExactly(3, 3);
     assertThat(reduced.partial()).isEmpty();
   }
@@ -151,7 +151,7 @@ class RawSlicesTest {
 
     assertThat(merging.fate(ShardFate.DUPLICATE)).isEqualTo(1);
     assertThat(merging.fate(ShardFate.CONFLICT)).isEqualTo(2);
-    assertThat(merging.last().conflicts()).isEqualTo(2);
+    assertThat(merging.last().conflictingRanks()).containsExactly(0);
     assertThat(merging.last().norms().l2()).containsExactly(Math.sqrt(1 + 4 + 4 + 5 * 16));
   }
 

@@ -110,7 +110,8 @@ class AssembleStepsTest {
       assertThat(trial.last().missingRanks()).containsExactly(2);
       assertThat(trial.last().completeness()).isEqualTo(0.75);
       StepDelta rest =
-          new StepDelta(most.id(), most.manifestId(), 0, null, false, 0b100, 0b100, 0, most.sums());
+          new StepDelta(
+              most.id(), most.manifestId(), 0, null, false, 0b100, 0b100, 0, 0, most.sums());
       trial.first(rest);
       assertThat(trial.last().missingRanks()).isEmpty();
       assertThat(trial.last().revision()).isEqualTo(12);
