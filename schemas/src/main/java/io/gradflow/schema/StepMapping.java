@@ -116,7 +116,7 @@ final class StepMapping implements Codec.Mapping<Step> {
         row.number("revision"),
         row.constant("closedBy", ClosedBy.class),
         row.flag("late"),
-        row.real("completeness"),
+        Checks.share(row, "completeness"),
         worldSize,
         RankBitmap.ranks(row.bytes("missingRanks"), worldSize),
         row.integer("conflicts"),
