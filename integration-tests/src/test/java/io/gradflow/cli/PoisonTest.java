@@ -281,7 +281,7 @@ class PoisonTest {
         Double.NaN,
         step.worldSize(),
         step.missingRanks(),
-        step.conflicts(),
+        step.conflictingRanks(),
         step.incompleteLayers(),
         step.incompleteCompleteness(),
         step.globalNorm(),
