@@ -5,8 +5,6 @@ import io.gradflow.schema.Codecs;
 import io.gradflow.schema.WriterSchemas;
 import java.io.PrintWriter;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -37,12 +35,6 @@ final class AlertsCommand implements Callable<Integer> {
   @Option(names = "--follow", description = "Stay, and show alerts as they come, until Ctrl-C.")
   private boolean follow;
 
-  /** How alerts are printed. */
-  enum Format {
-    TEXT,
-    JSON
-  }
-
   @Option(
       names = "--format",
       paramLabel = "text|json",
@@ -64,7 +56,7 @@ final class AlertsCommand implements Callable<Integer> {
             }
           });
       if (follow) {
-        followUntilInterrupted(reader);
+        reader.followUntilInterrupted();
       } else {
         reader.readToEnd();
         incidents.latest().forEach(alert -> print(out, alert));
@@ -81,24 +73,6 @@ final class AlertsCommand implements Callable<Integer> {
       }
     }
     return 0;
-  }
-
-  private static void followUntilInterrupted(TopicReader reader) {
-    CountDownLatch done = new CountDownLatch(1);
-    Runtime.getRuntime()
-        .addShutdownHook(
-            new Thread(
-                () -> {
-                  reader.wakeUp();
-                  try {
-                    done.await(2, TimeUnit.SECONDS);
-                  } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                  }
-                },
-                "ending alerts"));
-    reader.follow();
-    done.countDown();
   }
 
   private void print(PrintWriter out, Alert alert) {

@@ -97,13 +97,13 @@ final class DemoCommand implements Callable<Integer> {
   private boolean headless;
 
   @Option(
-      names = LocalStack.Settings.KAFKA_PORT_OPTION,
+      names = Ports.KAFKA_OPTION,
       paramLabel = "PORT",
       description = "The broker's port (default: 9092, or any free one; headless: any free one).")
   private Optional<Integer> kafkaPort = Optional.empty();
 
   @Option(
-      names = LocalStack.Settings.FLINK_PORT_OPTION,
+      names = Ports.FLINK_OPTION,
       paramLabel = "PORT",
       description =
           "The port of Flink's page (default: 8081, or any free one; headless: any free one).")

@@ -32,7 +32,12 @@ import picocli.CommandLine.Spec;
       HelpCommand.class,
       DemoCommand.class,
       AlertsCommand.class,
+      RecordCommand.class,
+      ReplayCommand.class,
+      ValidateCommand.class,
+      DlqCommand.class,
       TopicsCommand.class,
+      ClusterCommand.class,
       RehearseCommand.class
     })
 public final class Gradflow implements Runnable {
@@ -89,7 +94,9 @@ public final class Gradflow implements Runnable {
   private static int usedWrongly(ParameterException mistake, String[] args) {
     CommandLine command = mistake.getCommandLine();
     String name = command.getCommandSpec().qualifiedName();
-    command.getErr().printf("gradflow: %s; see %s --help%n", firstLine(mistake.getMessage()), name);
+    // Of some mistakes the parser says itself that they are errors.
+    String line = firstLine(mistake.getMessage()).replaceFirst("^Error: ", "");
+    command.getErr().printf("gradflow: %s; see %s --help%n", line, name);
     return command.getCommandSpec().exitCodeOnInvalidInput();
   }
 

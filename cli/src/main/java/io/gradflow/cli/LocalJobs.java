@@ -13,7 +13,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.graph.StreamGraph;
 import org.apache.kafka.common.TopicPartition;
 
-/** Both jobs on a local stack, between its topics. They end with the stack. */
+/** The jobs on a local stack, between its topics. They end with the stack. */
 final class LocalJobs {
   private static final Duration STARTING = Duration.ofSeconds(60);
   private static final Duration POLL = Duration.ofMillis(20);
@@ -26,11 +26,18 @@ final class LocalJobs {
 
   /** Submits both and returns when all their tasks run. */
   static LocalJobs start(LocalStack stack) {
-    LocalJobs started =
-        new LocalJobs(
-            List.of(
-                submit(stack, NormJob.NAME, NormJob::define),
-                submit(stack, AlertJob.NAME, AlertJob::define)));
+    return running(
+        submit(stack, NormJob.NAME, NormJob::define),
+        submit(stack, AlertJob.NAME, AlertJob::define));
+  }
+
+  /** Submits AlertJob alone, for steps that are there already. */
+  static LocalJobs startAlertJob(LocalStack stack) {
+    return running(submit(stack, AlertJob.NAME, AlertJob::define));
+  }
+
+  private static LocalJobs running(LocalFlink.Job... jobs) {
+    LocalJobs started = new LocalJobs(List.of(jobs));
     started.jobs.forEach(job -> job.awaitRunning(STARTING));
     return started;
   }
@@ -60,8 +67,7 @@ final class LocalJobs {
   boolean awaitAlertsOf(Map<TopicPartition, Long> ends, Duration limit)
       throws InterruptedException {
     long deadline = System.nanoTime() + limit.toNanos();
-    while (!ends.entrySet().stream()
-        .allMatch(end -> SourcePositions.of(AlertJob.NAME, end.getKey()) >= end.getValue())) {
+    while (!hasRead(AlertJob.NAME, ends)) {
       throwIfFailed();
       if (System.nanoTime() > deadline) {
         return false;
@@ -74,8 +80,14 @@ final class LocalJobs {
     return true;
   }
 
+  /** Whether a job has read these positions of its topics. */
+  boolean hasRead(String job, Map<TopicPartition, Long> ends) {
+    return ends.entrySet().stream()
+        .allMatch(end -> SourcePositions.of(job, end.getKey()) >= end.getValue());
+  }
+
   /**
-   * Returns if both still run.
+   * Returns if all still run.
    *
    * @throws CommandFailed with the reason why one does not
    */

@@ -16,9 +16,6 @@ import java.util.function.Supplier;
  * interrupted, and leaves nothing on disk but the log.
  */
 final class LocalStack implements AutoCloseable {
-  private static final int KAFKA_PORT = 9092;
-  private static final int FLINK_PORT = 8081;
-
   private final CompletableFuture<LocalKafka> kafka;
   private final CompletableFuture<LocalFlink> flink;
   private final Thread atExit = new Thread(this::stop, "closing the local stack");
@@ -44,12 +41,6 @@ final class LocalStack implements AutoCloseable {
       OptionalInt flinkPort,
       int slots,
       int partitions) {
-    /** The flag that chooses the broker's port, on every command that starts a stack. */
-    static final String KAFKA_PORT_OPTION = "--kafka-port";
-
-    /** The flag that chooses the port of Flink's page, on every command that starts a stack. */
-    static final String FLINK_PORT_OPTION = "--flink-port";
-
     Settings {
       if (slots < 1 || partitions < 1) {
         throw new IllegalArgumentException(
@@ -65,10 +56,8 @@ final class LocalStack implements AutoCloseable {
    * @throws CommandFailed if a part does not start; what had started is stopped again
    */
   static LocalStack start(Settings settings, Progress progress) {
-    int kafkaPort =
-        port(settings.kafkaPort(), KAFKA_PORT, "the local broker", Settings.KAFKA_PORT_OPTION);
-    int flinkPort =
-        port(settings.flinkPort(), FLINK_PORT, "Flink's web page", Settings.FLINK_PORT_OPTION);
+    int kafkaPort = Ports.ofKafka(settings.kafkaPort());
+    int flinkPort = Ports.ofFlink(settings.flinkPort());
     LocalStack stack =
         new LocalStack(
             starting(
@@ -103,15 +92,6 @@ final class LocalStack implements AutoCloseable {
 
   private static <T> CompletableFuture<T> starting(Supplier<T> start) {
     return CompletableFuture.supplyAsync(start, task -> new Thread(task, "starting").start());
-  }
-
-  private static int port(OptionalInt wanted, int usual, String who, String option) {
-    if (wanted.isPresent()) {
-      return wanted.getAsInt() == 0
-          ? Ports.anyFree()
-          : Ports.require(wanted.getAsInt(), who, option);
-    }
-    return Ports.isFree(usual) ? usual : Ports.anyFree();
   }
 
   private List<Topic> createTopics(int partitions) {

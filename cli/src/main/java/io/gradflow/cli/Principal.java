@@ -20,6 +20,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.apache.kafka.common.acl.AclOperation;
 
 /** Who touches the topics, and what each must be allowed to do on a cluster with an authorizer. */
 enum Principal {
@@ -64,7 +65,19 @@ enum Principal {
     return needs.stream().map(need -> "%-10s %s".formatted(label(), need)).toList();
   }
 
-  private String label() {
+  /** What it must be allowed to do with a topic. */
+  Set<AclOperation> operations(Topic topic) {
+    Set<AclOperation> operations = EnumSet.noneOf(AclOperation.class);
+    if (written.contains(topic)) {
+      operations.add(AclOperation.WRITE);
+    }
+    if (read.contains(topic)) {
+      operations.add(AclOperation.READ);
+    }
+    return operations;
+  }
+
+  String label() {
     return name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 

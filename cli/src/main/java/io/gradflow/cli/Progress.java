@@ -42,7 +42,7 @@ final class Progress {
   /** Says how long something has taken. */
   synchronized void report(String part, String where, Duration duration) {
     took.put(part, duration);
-    lines.printf(Locale.ROOT, "  %-10s %-32s %6.2f s%n", part, where, duration.toMillis() / 1e3);
+    lines.printf(Locale.ROOT, "  %-13s %-32s %6.2f s%n", part, where, duration.toMillis() / 1e3);
     lines.flush();
   }
 

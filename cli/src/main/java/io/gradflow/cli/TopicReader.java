@@ -7,11 +7,18 @@ import io.gradflow.schema.Decoder;
 import io.gradflow.schema.Topic;
 import io.gradflow.schema.WriterSchemas;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -114,6 +121,27 @@ final class TopicReader implements AutoCloseable {
     return this;
   }
 
+  /**
+   * Skips what a topic took before a time; partitions that took nothing since are read from their
+   * end.
+   */
+  void from(Topic topic, Instant time) {
+    Map<TopicPartition, Long> times = new HashMap<>();
+    partitions.stream()
+        .filter(partition -> partition.topic().equals(topic.topicName()))
+        .forEach(partition -> times.put(partition, time.toEpochMilli()));
+    consumer
+        .offsetsForTimes(times, CONNECTING)
+        .forEach(
+            (partition, found) -> {
+              if (found == null) {
+                consumer.seekToEnd(List.of(partition));
+              } else {
+                consumer.seek(partition, found.offset());
+              }
+            });
+  }
+
   /** Reads what comes within the time. */
   void poll(Duration limit) {
     consumer.poll(limit).forEach(record -> readers.get(Topic.named(record.topic())).accept(record));
@@ -132,8 +160,52 @@ final class TopicReader implements AutoCloseable {
     }
   }
 
+  /**
+   * Reads to the end that the topics had when this was called, in the order of the records' times;
+   * records of one partition stay in their order. Holds some MiB of each partition at most.
+   */
+  void readToEndByTime() {
+    Map<TopicPartition, Long> ends = ends();
+    Map<TopicPartition, ArrayDeque<ConsumerRecord<byte[], byte[]>>> waiting = new HashMap<>();
+    ends.keySet().forEach(partition -> waiting.put(partition, new ArrayDeque<>()));
+    while (true) {
+      // What comes first is known as soon as every partition that goes on has something waiting.
+      while (ends.entrySet().stream()
+          .allMatch(end -> !waiting.get(end.getKey()).isEmpty() || reached(end))) {
+        Optional<ArrayDeque<ConsumerRecord<byte[], byte[]>>> earliest =
+            waiting.values().stream()
+                .filter(records -> !records.isEmpty())
+                .min(Comparator.comparingLong(records -> records.peek().timestamp()));
+        if (earliest.isEmpty()) {
+          consumer.resume(partitions);
+          return;
+        }
+        ConsumerRecord<byte[], byte[]> record = earliest.get().remove();
+        readers.get(Topic.named(record.topic())).accept(record);
+      }
+      waiting.forEach(
+          (partition, records) -> {
+            if (records.isEmpty()) {
+              consumer.resume(List.of(partition));
+            } else {
+              consumer.pause(List.of(partition));
+            }
+          });
+      for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+        TopicPartition partition = new TopicPartition(record.topic(), record.partition());
+        if (record.offset() < ends.get(partition)) {
+          waiting.get(partition).add(record);
+        }
+      }
+    }
+  }
+
+  private boolean reached(Map.Entry<TopicPartition, Long> end) {
+    return consumer.position(end.getKey()) >= end.getValue();
+  }
+
   private boolean reached(Collection<Map.Entry<TopicPartition, Long>> ends) {
-    return ends.stream().allMatch(end -> consumer.position(end.getKey()) >= end.getValue());
+    return ends.stream().allMatch(this::reached);
   }
 
   /** Reads until {@link #wakeUp}. */
@@ -145,6 +217,25 @@ final class TopicReader implements AutoCloseable {
     } catch (WakeupException e) {
       // Asked to stop.
     }
+  }
+
+  /** Reads until the process is interrupted, which waits for the record that is being read. */
+  void followUntilInterrupted() {
+    CountDownLatch done = new CountDownLatch(1);
+    Runtime.getRuntime()
+        .addShutdownHook(
+            new Thread(
+                () -> {
+                  wakeUp();
+                  try {
+                    done.await(2, TimeUnit.SECONDS);
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                  }
+                },
+                "ending to follow"));
+    follow();
+    done.countDown();
   }
 
   /** Ends {@link #follow}; callable from any thread. */

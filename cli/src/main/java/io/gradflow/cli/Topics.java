@@ -4,10 +4,13 @@ import io.gradflow.schema.Topic;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ExecutionException;
@@ -15,10 +18,15 @@ import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.Config;
+import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.TopicExistsException;
@@ -44,16 +52,24 @@ final class Topics implements AutoCloseable {
    * @param bootstrapServers {@code host:port}, several separated by commas
    */
   static Topics of(String bootstrapServers) {
+    return of(bootstrapServers, new Properties());
+  }
+
+  /**
+   * Opens a client with more of Kafka's own properties, to log in for example.
+   *
+   * @param bootstrapServers {@code host:port}, several separated by commas
+   */
+  static Topics of(String bootstrapServers, Properties more) {
     String millis = Long.toString(ANSWER.toMillis());
+    Properties properties = new Properties();
+    properties.putAll(more);
+    properties.setProperty(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrapServers);
+    properties.setProperty(AdminClientConfig.CLIENT_ID_CONFIG, "gradflow-topics");
+    properties.setProperty(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, millis);
+    properties.setProperty(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, millis);
     try {
-      return new Topics(
-          bootstrapServers,
-          Admin.create(
-              Map.of(
-                  AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrapServers,
-                  AdminClientConfig.CLIENT_ID_CONFIG, "gradflow-topics",
-                  AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, millis,
-                  AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, millis)));
+      return new Topics(bootstrapServers, Admin.create(properties));
     } catch (KafkaException e) {
       throw new CommandFailed(
           "no broker can be looked for at %s: %s; expected host:port"
@@ -94,6 +110,28 @@ final class Topics implements AutoCloseable {
     return created;
   }
 
+  /**
+   * How many records of a topic a consumer group has not committed to have read.
+   *
+   * @return empty if the group has committed nothing of it yet
+   */
+  OptionalLong lag(String group, Topic topic) {
+    Map<TopicPartition, OffsetAndMetadata> committed =
+        answer(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata());
+    Map<TopicPartition, OffsetSpec> asked =
+        committed.keySet().stream()
+            .filter(partition -> partition.topic().equals(topic.topicName()))
+            .filter(partition -> committed.get(partition) != null)
+            .collect(Collectors.toMap(partition -> partition, partition -> OffsetSpec.latest()));
+    if (asked.isEmpty()) {
+      return OptionalLong.empty();
+    }
+    return OptionalLong.of(
+        answer(admin.listOffsets(asked).all()).entrySet().stream()
+            .mapToLong(end -> end.getValue().offset() - committed.get(end.getKey()).offset())
+            .sum());
+  }
+
   /** The controller creates a topic some milliseconds before brokers know of it. */
   private void awaitListed(List<Topic> created) {
     List<String> names = created.stream().map(Topic::topicName).toList();
@@ -116,6 +154,22 @@ final class Topics implements AutoCloseable {
         return false; // Somebody was faster, which is as good.
       }
       throw new CommandFailed("topic %s: %s".formatted(topic, e.getMessage()), e);
+    }
+  }
+
+  /**
+   * Returns if these topics exist.
+   *
+   * @throws CommandFailed naming those that do not
+   */
+  void require(Collection<Topic> wanted) {
+    Set<String> existing = answer(admin.listTopics().names());
+    List<String> missing =
+        wanted.stream().map(Topic::topicName).filter(name -> !existing.contains(name)).toList();
+    if (!missing.isEmpty()) {
+      throw new CommandFailed(
+          "there is no topic %s at %s; create it: ./gradflow topics create --bootstrap-server %s"
+              .formatted(String.join(", ", missing), bootstrapServers, bootstrapServers));
     }
   }
 
@@ -176,6 +230,14 @@ final class Topics implements AutoCloseable {
           "cleanup.policy",
           policies(topic.settings().get("cleanup.policy")),
           policies(config.get("cleanup.policy").value()));
+      if (topic.settings().containsKey(Topic.TIMESTAMPS)) {
+        compare(
+            differences,
+            name,
+            Topic.TIMESTAMPS,
+            topic.settings().get(Topic.TIMESTAMPS),
+            config.get(Topic.TIMESTAMPS).value());
+      }
       // Rejected bytes are kept unchanged, however large the other topics let them be.
       int least =
           topic == Topic.DEAD_LETTERS
@@ -193,6 +255,52 @@ final class Topics implements AutoCloseable {
       }
     }
     return differences;
+  }
+
+  /**
+   * What this client may not do though somebody must, if it is the one they log in as. Topics that
+   * do not exist, and clusters without an authorizer, deny nothing.
+   *
+   * @return a sentence for each topic and operation
+   */
+  List<String> denied(Collection<Principal> principals) {
+    Set<String> present = answer(admin.listTopics().names());
+    List<String> names =
+        Arrays.stream(Topic.values()).map(Topic::topicName).filter(present::contains).toList();
+    Map<String, TopicDescription> descriptions =
+        answer(
+            admin
+                .describeTopics(
+                    names, new DescribeTopicsOptions().includeAuthorizedOperations(true))
+                .allTopicNames());
+    List<String> denied = new ArrayList<>();
+    for (Principal principal : principals) {
+      for (String name : names) {
+        Set<AclOperation> allowed = descriptions.get(name).authorizedOperations();
+        for (AclOperation operation : principal.operations(Topic.named(name))) {
+          // Null is what a broker says that does not tell.
+          if (allowed != null && !allowed.contains(operation)) {
+            denied.add(
+                "%s: expected %s to be allowed %s, is denied; add the ACL, see gradflow topics check"
+                    .formatted(name, principal.label(), operation));
+          }
+        }
+      }
+    }
+    return denied;
+  }
+
+  /** The longest timeout of a transaction that every broker accepts. */
+  Duration longestTransaction() {
+    List<ConfigResource> brokers =
+        answer(admin.describeCluster().nodes()).stream()
+            .map(node -> new ConfigResource(ConfigResource.Type.BROKER, node.idString()))
+            .toList();
+    return answer(admin.describeConfigs(brokers).all()).values().stream()
+        .map(config -> Long.parseLong(config.get("transaction.max.timeout.ms").value()))
+        .min(Long::compare)
+        .map(Duration::ofMillis)
+        .orElseThrow();
   }
 
   private static void compare(

@@ -18,7 +18,8 @@ class GradflowTest {
   @Test
   void helpListsEveryCommand() {
     assertThat(run("help")).isZero();
-    assertThat(out.toString()).contains("demo", "alerts", "topics", "test ");
+    assertThat(out.toString())
+        .contains("demo", "alerts", "record", "replay", "validate", "dlq", "topics", "test ");
     assertThat(err.toString()).isEmpty();
   }
 
@@ -37,12 +38,27 @@ class GradflowTest {
         "demo --ranks 0 | training: expected ranks from 1 to 64, got 0; see gradflow demo --help",
         "demo --scenario nan --steps 60 --fault-at 60 | fault nan: expected a step from 0 to 59, as the run has 60 steps, got 60; see gradflow demo --help",
         "demo --kafka-port x | Invalid value for option '--kafka-port': 'x' is not an int; see gradflow demo --help",
+        "record --out f | Missing required option: '--run=R'; see gradflow record --help",
+        "record --run r --out f --from yesterday | --from: expected a time like 2026-11-22T10:00:00Z, got 'yesterday'; see gradflow record --help",
+        "replay | Missing required parameter: 'FILE'; see gradflow replay --help",
+        "replay f --speed 0 | --speed: expected a number above 0, got 0.0; see gradflow replay --help",
+        "validate | Missing required option: '--file=config.yaml'; see gradflow validate --help",
+        "dlq | expected show or replay, got neither; see gradflow dlq --help",
         "alerts --format xml | Invalid value for option '--format': expected one of [TEXT, JSON] (case-insensitive) but was 'xml'; see gradflow alerts --help",
       })
   void wrongUseIsOneLineAndExitCodeTwo(String args, String message) {
     assertThat(run(args == null ? new String[0] : args.split(" "))).isEqualTo(2);
     assertThat(err.toString()).isEqualTo("gradflow: %s%n", message);
     assertThat(out.toString()).isEmpty();
+  }
+
+  @Test
+  void deadLettersAreNotReplayedWithoutSayingWhich() {
+    assertThat(run("dlq", "replay")).isEqualTo(2);
+    assertThat(err.toString())
+        .isEqualTo(
+            "gradflow: Missing required argument (specify one of these): (--reason=W | --offset=TOPIC-PARTITION@OFFSET | --all); see gradflow dlq replay --help%n"
+                .formatted());
   }
 
   @Test

@@ -22,7 +22,8 @@ class LauncherTest {
           "mkdir", "paste", "rm", "sed", "sh", "sort", "tr", "xargs");
 
   private static final List<String> MODULES =
-      List.of(".", "core", "schemas", "operators", "jobs", "trainer-java", "training", "cli");
+      List.of(
+          ".", "core", "schemas", "operators", "jobs", "flink", "trainer-java", "training", "cli");
 
   @TempDir Path folder;
 

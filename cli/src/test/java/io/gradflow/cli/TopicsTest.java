@@ -71,10 +71,12 @@ class TopicsTest {
       set("gradient-steps", "cleanup.policy", "compact");
       set("gradient-alerts", "max.message.bytes", "1000");
       set("gradient-shards", "max.message.bytes", "50000000");
+      set("gradient-shards", "message.timestamp.type", "CreateTime");
 
       assertThat(topics.check(OptionalInt.of(3), Optional.of((short) 2)))
           .filteredOn(difference -> !difference.contains("replication factor"))
           .containsExactly(
+              "gradient-shards: expected message.timestamp.type LogAppendTime, is CreateTime",
               "gradient-blocks: expected to exist, is missing; create it with gradflow topics create",
               "gradient-steps: expected cleanup.policy delete, is compact",
               "gradient-alerts: expected max.message.bytes of at least 1048588, is 1000",

@@ -6,12 +6,17 @@ import static org.awaitility.Awaitility.await;
 
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.window.LayerWindow;
 import io.gradflow.schema.Codecs;
 import io.gradflow.schema.Topic;
 import io.gradflow.schema.WriterSchemas;
+import io.gradflow.trainer.GradientPublisher;
+import io.gradflow.trainer.PublisherOptions;
+import io.gradflow.trainer.StepReport;
 import io.gradflow.training.DataParallelTraining;
 import io.gradflow.training.PublishedRanks;
+import io.gradflow.training.RankStep;
 import io.gradflow.training.Scenario;
 import io.gradflow.training.TrainingPolicy;
 import java.io.PrintWriter;
@@ -23,6 +28,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
@@ -111,6 +117,105 @@ class PipelineTest {
             });
     assertThat(windows)
         .allSatisfy(window -> assertThat(window.firstStep() % window.length()).isZero());
+  }
+
+  @Test
+  void rawValuesGiveTheStepsThatMeasuredOnesGive() throws Exception {
+    int count = 25;
+    TrainingPolicy policy = TrainingPolicy.ofSeed(4206).withSteps(count).withStepsPerSecond(100);
+    DataParallelTraining training =
+        new DataParallelTraining(policy, Scenario.HEALTHY.fault(policy));
+    Map<Long, double[][]> reference = new ConcurrentHashMap<>();
+    try (PublishedRanks measured = publishing("measured", 1, training);
+        RawRanks raw = new RawRanks("raw", training, 0, 1, 2, 3);
+        RawRanks mixed = new RawRanks("mixed", training, 0, 3)) {
+      training.run(
+          step -> {
+            measured.observe(step);
+            raw.observe(step);
+            mixed.observe(step);
+            if (step.rank() == 0) {
+              reference.put(step.step(), norms(step.reduced()));
+            }
+          });
+      measured.finish();
+    }
+
+    Map<Long, Step> byShards = stepsOf("measured", count);
+    Map<Long, Step> byBlocks = stepsOf("raw", count);
+    Map<Long, Step> byBoth = stepsOf("mixed", count);
+
+    assertThat(byBlocks).hasSize(count);
+    byBlocks.forEach(
+        (number, step) -> {
+          assertThat(step.closedBy()).isEqualTo(ClosedBy.COMPLETE);
+          double[][] expected = reference.get(number);
+          for (int layer = 0; layer < expected.length; layer++) {
+            double[] norms = expected[layer];
+            assertThat(step.norms().l1()[layer]).isCloseTo(norms[0], within(1e-12 * norms[0]));
+            assertThat(step.norms().l2()[layer]).isCloseTo(norms[1], within(1e-12 * norms[1]));
+            assertThat(step.norms().linf()[layer]).isEqualTo(norms[2]);
+          }
+          assertSameToFloats(step, byShards.get(number));
+          assertSameToFloats(byBoth.get(number), byShards.get(number));
+        });
+  }
+
+  /** All that is known of a step by shards is known by blocks, too. */
+  private static void assertSameToFloats(Step actual, Step expected) {
+    assertThat(actual.completeness()).isEqualTo(expected.completeness());
+    assertThat(actual.scalars().loss())
+        .isCloseTo(expected.scalars().loss(), relative(expected.scalars().loss()));
+    assertThat(actual.scalars().learningRates()).isEqualTo(expected.scalars().learningRates());
+    assertThat(actual.globalNorm())
+        .isCloseTo(expected.globalNorm(), relative(expected.globalNorm()));
+    for (int layer = 0; layer < expected.norms().size(); layer++) {
+      double l2 = expected.norms().l2()[layer];
+      assertThat(actual.norms().l2()[layer]).isCloseTo(l2, relative(l2));
+      double local = expected.evidence().localSquares()[layer];
+      assertThat(actual.evidence().localSquares()[layer]).isCloseTo(local, relative(local));
+    }
+    assertThat(actual.norms().zeros()).isEqualTo(expected.norms().zeros());
+    assertThat(actual.evidence().localRanks()).isEqualTo(expected.evidence().localRanks());
+    for (int rank = 0; rank < 4; rank++) {
+      double local = expected.evidence().localNorm()[rank];
+      assertThat(actual.evidence().localNorm()[rank]).isCloseTo(local, relative(local));
+    }
+  }
+
+  /** The ranks of a training, some of which publish values instead of statistics. */
+  private static final class RawRanks implements AutoCloseable {
+    private final List<GradientPublisher> publishers = new ArrayList<>();
+    private final Set<Integer> raw;
+
+    RawRanks(String run, DataParallelTraining training, Integer... raw) {
+      this.raw = Set.of(raw);
+      Manifest manifest = PublishedRanks.manifest(run, 1, 4, training.layers());
+      for (int rank = 0; rank < 4; rank++) {
+        String brokers = stack.kafka().bootstrapServers();
+        publishers.add(GradientPublisher.start(PublisherOptions.of(brokers, run, 1, rank)));
+        publishers.get(rank).refer(manifest.manifestId());
+      }
+      publishers.get(0).announce(manifest);
+    }
+
+    void observe(RankStep step) {
+      StepReport report = publishers.get(step.rank()).step(step.step());
+      if (raw.contains(step.rank())) {
+        report.rawLocal(step.local()).rawReduced(step.reduced());
+      } else {
+        report.local(step.local()).reduced(step.reduced());
+      }
+      report.loss(step.loss()).learningRates(step.learningRate()).weight(step.samples()).publish();
+    }
+
+    @Override
+    public void close() {
+      publishers.forEach(publisher -> publisher.close(Duration.ofSeconds(10)));
+      assertThat(publishers)
+          .extracting(publisher -> publisher.stats().dropped() + publisher.stats().failed())
+          .containsOnly(0L);
+    }
   }
 
   @Test

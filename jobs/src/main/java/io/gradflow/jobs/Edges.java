@@ -17,6 +17,7 @@ import org.apache.flink.connector.kafka.source.KafkaSource;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.util.function.SerializableFunction;
 import org.apache.flink.util.function.SerializableSupplier;
 
 /**
@@ -50,24 +51,38 @@ final class Edges {
 
   /** The values of a hot topic, from where the settings say. */
   <T> DataStream<T> read(Topic topic, SerializableSupplier<Codec<T>> codec, Class<T> type) {
-    return decoded(kafka.source(topic), topic, codec, type);
+    return read(topic, codec, value -> value, type);
+  }
+
+  /**
+   * What the values of a hot topic mean, from where the settings say.
+   *
+   * @param meaning of a value; null of one that is not for this job
+   */
+  <V, T> DataStream<T> read(
+      Topic topic,
+      SerializableSupplier<Codec<V>> codec,
+      SerializableFunction<V, T> meaning,
+      Class<T> type) {
+    return decoded(kafka.source(topic), topic, codec, meaning, type);
   }
 
   /** The values of a compacted topic, from its beginning. */
   <T> DataStream<T> declarations(Topic topic, SerializableSupplier<Codec<T>> codec, Class<T> type) {
-    return decoded(kafka.declarations(topic), topic, codec, type);
+    return decoded(kafka.declarations(topic), topic, codec, value -> value, type);
   }
 
-  private <T> DataStream<T> decoded(
+  private <V, T> DataStream<T> decoded(
       KafkaSource<RawRecord> source,
       Topic topic,
-      SerializableSupplier<Codec<T>> codec,
+      SerializableSupplier<Codec<V>> codec,
+      SerializableFunction<V, T> meaning,
       Class<T> type) {
     SingleOutputStreamOperator<T> decoded =
         environment
             .fromSource(source, WatermarkStrategy.noWatermarks(), topic.topicName())
             .uid("read-" + topic.topicName())
-            .process(new DecodeRecords<>(codec, registryUrl, deadLetters), RecordTypes.of(type))
+            .process(new DecodeRecords<>(codec, meaning, registryUrl, deadLetters), RecordTypes.of(type))
             .uid("decode-" + topic.topicName())
             .name("decode " + topic.topicName());
     refused.add(decoded.getSideOutput(DecodeRecords.DEAD_LETTERS));

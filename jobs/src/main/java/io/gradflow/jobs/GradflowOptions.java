@@ -1,10 +1,12 @@
 package io.gradflow.jobs;
 
+import io.gradflow.core.norm.Limits;
 import io.gradflow.schema.WriterSchemas;
 import java.util.List;
 import java.util.Locale;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.MemorySize;
 
 /** Every option of the jobs, with its type, its default and what it does: the one home of each. */
 public final class GradflowOptions {
@@ -64,6 +66,32 @@ public final class GradflowOptions {
           .withDescription(
               "Base URL of a Confluent-compatible schema registry; needed only if trainers write its 5-byte framing.");
 
+  /** Runs that a subtask of combine holds. */
+  public static final ConfigOption<Integer> LIMIT_RUNS =
+      ConfigOptions.key("gradflow.limits.runs")
+          .intType()
+          .defaultValue(Limits.defaults().runs())
+          .withDescription(
+              "Runs that one subtask of combine works on at a time; shards of further ones are refused.");
+
+  /** Layers that a subtask of combine holds. */
+  public static final ConfigOption<Long> LIMIT_LAYERS =
+      ConfigOptions.key("gradflow.limits.layers")
+          .longType()
+          .defaultValue(Limits.defaults().layers())
+          .withDescription(
+              "Layers of all those runs together, once for each rank group of 64; shards that would bring more are"
+                  + " refused.");
+
+  /** Bytes that a subtask of combine holds. */
+  public static final ConfigOption<MemorySize> LIMIT_BYTES =
+      ConfigOptions.key("gradflow.limits.bytes")
+          .memoryType()
+          .defaultValue(new MemorySize(Limits.defaults().bytes()))
+          .withDescription(
+              "Shards of open steps, shards without manifest, and layouts, in one subtask of combine; beyond, the oldest"
+                  + " open steps of the run close, or its shards are refused.");
+
   /** All of them, in the order in which they are documented. */
   public static final List<ConfigOption<?>> ALL =
       List.of(
@@ -72,7 +100,10 @@ public final class GradflowOptions {
           START,
           ALERT_DELIVERY,
           ALERT_TRANSACTION_PREFIX,
-          REGISTRY_URL);
+          REGISTRY_URL,
+          LIMIT_RUNS,
+          LIMIT_LAYERS,
+          LIMIT_BYTES);
 
   private GradflowOptions() {}
 

@@ -1,5 +1,6 @@
 package io.gradflow.jobs;
 
+import io.gradflow.core.norm.Limits;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Locale;
@@ -10,6 +11,7 @@ import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ExecutionOptions;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -74,6 +76,7 @@ public final class JobSettings {
     }
     JobSettings settings = new JobSettings(resolved);
     GradflowOptions.ALL.stream().filter(settings::has).forEach(settings::get);
+    settings.limits();
     return settings;
   }
 
@@ -123,17 +126,39 @@ public final class JobSettings {
     return value;
   }
 
-  /** The words an option may be; only those that are a choice of words can have a wrong value. */
+  /** What the value of an option may be. */
   private static String choices(ConfigOption<?> option) {
-    Enum<?> one = (Enum<?>) option.defaultValue();
-    return Arrays.stream(one.getDeclaringClass().getEnumConstants())
-        .map(Enum::toString)
-        .collect(Collectors.joining(" or "));
+    if (option.defaultValue() instanceof Enum<?> one) {
+      return Arrays.stream(one.getDeclaringClass().getEnumConstants())
+          .map(Enum::toString)
+          .collect(Collectors.joining(" or "));
+    }
+    return option.defaultValue() instanceof MemorySize
+        ? "a size such as 256 mb"
+        : "a whole number such as " + option.defaultValue();
   }
 
   /** Whether an option without default was set. */
   public boolean has(ConfigOption<?> option) {
     return resolved.contains(option);
+  }
+
+  /**
+   * What one subtask may hold.
+   *
+   * @throws UnusableSettings if a limit is below 1
+   */
+  Limits limits() {
+    try {
+      return new Limits(
+          get(GradflowOptions.LIMIT_RUNS),
+          get(GradflowOptions.LIMIT_LAYERS),
+          get(GradflowOptions.LIMIT_BYTES).getBytes());
+    } catch (IllegalArgumentException e) {
+      throw e instanceof UnusableSettings
+          ? e
+          : new UnusableSettings("option gradflow.limits." + e.getMessage());
+    }
   }
 
   /** The properties that every Kafka client gets. */

@@ -2,8 +2,10 @@ package io.gradflow.jobs;
 
 import io.gradflow.core.norm.AssemblingPolicy;
 import io.gradflow.core.norm.CombiningPolicy;
+import io.gradflow.core.norm.Limits;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepDelta;
+import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.GroupNotice;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RankGroup;
@@ -27,9 +29,9 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
- * Puts shards together: {@code gradient-manifests, gradient-runs, gradient-shards} become {@code
- * gradient-steps} and {@code gradient-windows}; what cannot be used goes to {@code
- * gradient-dead-letters}.
+ * Puts shards together: {@code gradient-manifests, gradient-runs, gradient-shards} and {@code
+ * gradient-blocks}, whose values are measured as they are read, become {@code gradient-steps} and
+ * {@code gradient-windows}; what cannot be used goes to {@code gradient-dead-letters}.
  */
 public final class NormJob {
   /** The job's name in Flink and in dead letters. */
@@ -66,8 +68,10 @@ public final class NormJob {
     var runs = edges.declarations(Topic.RUNS, () -> Codecs.RUNS, RunEvent.class);
     var shards = edges.read(Topic.SHARDS, () -> Codecs.SHARDS, Shard.class);
 
+    var blocks = edges.read(Topic.BLOCKS, () -> Codecs.BLOCKS, Block::measured, Shard.class);
+
     var notices = join(manifests, runs);
-    var deltas = combine(shards, notices);
+    var deltas = combine(shards.union(blocks), notices, settings.limits());
     var runNotices = notices.getSideOutput(JoinManifests.RUN_NOTICES);
     var steps = assemble(deltas, runNotices);
     var windows = window(steps, runNotices);
@@ -93,11 +97,13 @@ public final class NormJob {
   }
 
   private static SingleOutputStreamOperator<StepDelta> combine(
-      DataStream<Shard> shards, DataStream<GroupNotice> notices) {
+      DataStream<Shard> shards, DataStream<GroupNotice> notices, Limits limits) {
     return shards
         .keyBy(RankGroup::of, RecordTypes.of(RankGroup.class))
         .connect(notices.keyBy(GroupNotice::key, RecordTypes.of(RankGroup.class)))
-        .process(new CombineShards(CombiningPolicy.defaults()), RecordTypes.of(StepDelta.class))
+        .process(
+            new CombineShards(CombiningPolicy.defaults().within(limits)),
+            RecordTypes.of(StepDelta.class))
         .uid("combine")
         .name("combine");
   }

@@ -3,6 +3,7 @@ package io.gradflow.jobs;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.gradflow.core.norm.Limits;
 import java.time.Duration;
 import java.util.Map;
 import org.apache.flink.configuration.CheckpointingOptions;
@@ -58,15 +59,22 @@ class JobSettingsTest {
   }
 
   @Test
-  void everyOptionIsFreeTextOrAChoiceOfWords() {
-    assertThat(GradflowOptions.ALL)
-        .allSatisfy(
-            option ->
-                assertThat(option.defaultValue())
-                    .satisfiesAnyOf(
-                        value -> assertThat(value).isNull(),
-                        value -> assertThat(value).isInstanceOf(String.class),
-                        value -> assertThat(value).isInstanceOf(Enum.class)));
+  void limitsAreNumbersAndSizes() {
+    var settings = resolve("--gradflow.limits.runs", "7", "--gradflow.limits.bytes", "1 gb");
+
+    assertThat(settings.limits()).isEqualTo(new Limits(7, Limits.defaults().layers(), 1L << 30));
+    assertRefused(
+        "option gradflow.limits.runs: expected a whole number such as 1000, got 'many'",
+        "--gradflow.limits.runs",
+        "many");
+    assertRefused(
+        "option gradflow.limits.bytes: expected a size such as 256 mb, got 'much'",
+        "--gradflow.limits.bytes",
+        "much");
+    assertRefused(
+        "option gradflow.limits.layers: expected 1 or more, got 0",
+        "--gradflow.limits.layers",
+        "0");
   }
 
   @Test
@@ -95,7 +103,8 @@ class JobSettingsTest {
     String known =
         "expected one of gradflow.kafka.bootstrap.servers, gradflow.kafka.group.id.prefix,"
             + " gradflow.source.start, gradflow.alerts.delivery,"
-            + " gradflow.alerts.transactional.id.prefix, gradflow.schema.registry.url, or"
+            + " gradflow.alerts.transactional.id.prefix, gradflow.schema.registry.url,"
+            + " gradflow.limits.runs, gradflow.limits.layers, gradflow.limits.bytes, or"
             + " gradflow.kafka.properties.<name>";
     assertRefused(
         "unknown option gradflow.kafka.bootstrap.server in the arguments: " + known,

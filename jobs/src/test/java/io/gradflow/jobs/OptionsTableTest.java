@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.description.HtmlFormatter;
 import org.junit.jupiter.api.Test;
 
@@ -30,8 +31,15 @@ class OptionsTableTest {
     return "| `%s` | %s | %s | %s |"
         .formatted(
             option.key(),
-            value instanceof Enum<?> ? "choice" : "text",
+            type(value),
             value == null ? "none" : "`" + value + "`",
             new HtmlFormatter().format(option.description()));
+  }
+
+  private static String type(Object value) {
+    if (value instanceof Number) {
+      return "number";
+    }
+    return value instanceof Enum<?> ? "choice" : value instanceof MemorySize ? "size" : "text";
   }
 }

@@ -3,6 +3,7 @@ package io.gradflow.schema;
 import io.gradflow.core.detect.Rule;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
@@ -14,6 +15,7 @@ public final class Codecs {
       new Codec<>(Topic.MANIFESTS, new ManifestMapping());
   public static final Codec<RunEvent> RUNS = new Codec<>(Topic.RUNS, new RunEventMapping());
   public static final Codec<Shard> SHARDS = new Codec<>(Topic.SHARDS, new ShardMapping());
+  public static final Codec<Block> BLOCKS = new Codec<>(Topic.BLOCKS, new BlockMapping());
   public static final Codec<Step> STEPS = new Codec<>(Topic.STEPS, new StepMapping());
   public static final Codec<LayerWindow> WINDOWS = new Codec<>(Topic.WINDOWS, new WindowMapping());
   public static final Codec<Alert> ALERTS = new Codec<>(Topic.ALERTS, new AlertMapping());

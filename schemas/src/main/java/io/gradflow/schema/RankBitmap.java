@@ -15,11 +15,13 @@ final class RankBitmap {
   }
 
   /** The ranks, ascending; refused where one is not below the world's size. */
-  static int[] ranks(byte[] bitmap, int worldSize) {
+  static int[] ranks(String column, byte[] bitmap, int worldSize) {
     BitSet bits = BitSet.valueOf(bitmap);
     if (bits.length() > worldSize) {
       throw Malformed.header(
-          "expected missingRanks below the world size "
+          "expected "
+              + column
+              + " below the world size "
               + worldSize
               + ", got "
               + (bits.length() - 1));

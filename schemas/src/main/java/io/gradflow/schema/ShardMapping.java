@@ -21,8 +21,23 @@ final class ShardMapping implements Codec.Mapping<Shard> {
 
   @Override
   public Row toRow(Shard shard, RowType type) {
-    StepId id = shard.id();
     LayerColumns columns = shard.columns();
+    Row row =
+        header(shard, type)
+            .set("firstLayer", columns.firstLayer())
+            .set("layers", columns.layers())
+            .set("elements", columns.elements())
+            .set("norm", columns.norm())
+            .set("maxAbs", columns.maxAbs())
+            .set("sumAbs", columns.sumAbs())
+            .set("zeros", columns.zeros());
+    Checks.setNonFinite(row, columns.nonFinite());
+    return row;
+  }
+
+  /** A row of everything but the columns, of a type that has these fields. */
+  static Row header(Shard shard, RowType type) {
+    StepId id = shard.id();
     Row row =
         type.row()
             .set("runId", id.runId())
@@ -49,21 +64,19 @@ final class ShardMapping implements Codec.Mapping<Shard> {
             .set("validationLoss", shard.validationLoss())
             .set("learningRates", shard.learningRates())
             .set("host", shard.host())
-            .set("device", shard.device())
-            .set("firstLayer", columns.firstLayer())
-            .set("layers", columns.layers())
-            .set("elements", columns.elements())
-            .set("norm", columns.norm())
-            .set("maxAbs", columns.maxAbs())
-            .set("sumAbs", columns.sumAbs())
-            .set("zeros", columns.zeros());
+            .set("device", shard.device());
     setClip(row, shard.clip());
-    Checks.setNonFinite(row, columns.nonFinite());
     return row;
   }
 
   @Override
   public Shard fromRow(Row row, Origin origin) {
+    Shard header = header(row, origin);
+    return header.part(header.part(), header.parts(), columns(row));
+  }
+
+  /** The shard of a row that has the header's fields, without columns. */
+  static Shard header(Row row, Origin origin) {
     StepId id = Checks.stepId(row);
     int rank = Checks.rank(row, "rank");
     for (int coordinate : row.ints("coords")) {
@@ -107,7 +120,7 @@ final class ShardMapping implements Codec.Mapping<Shard> {
         row.doubles("learningRates"),
         row.text("host"),
         row.text("device"),
-        columns(row),
+        null,
         origin);
   }
 
@@ -187,33 +200,7 @@ final class ShardMapping implements Codec.Mapping<Shard> {
     for (int part = 0; part < parts; part++) {
       int from = Columns.start(size, parts, part);
       int to = Columns.start(size, parts, part + 1);
-      split.add(
-          new Shard(
-              shard.id(),
-              shard.rank(),
-              shard.coords(),
-              part,
-              parts,
-              shard.manifestId(),
-              shard.stage(),
-              shard.previousStep(),
-              shard.accumIndex(),
-              shard.accumSteps(),
-              shard.sentAt(),
-              shard.producerSeq(),
-              shard.dropped(),
-              shard.weight(),
-              shard.lossScale(),
-              shard.stepSkipped(),
-              shard.clip(),
-              shard.reportedGlobalNorm(),
-              shard.loss(),
-              shard.validationLoss(),
-              shard.learningRates(),
-              shard.host(),
-              shard.device(),
-              slice(shard.columns(), from, to),
-              shard.origin()));
+      split.add(shard.part(part, parts, slice(shard.columns(), from, to)));
     }
     return split;
   }

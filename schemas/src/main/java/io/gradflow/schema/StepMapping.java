@@ -43,7 +43,7 @@ final class StepMapping implements Codec.Mapping<Step> {
             .set("completeness", step.completeness())
             .set("worldSize", step.worldSize())
             .set("missingRanks", RankBitmap.of(step.missingRanks()))
-            .set("conflicts", step.conflicts())
+            .set("conflictingRanks", RankBitmap.of(step.conflictingRanks()))
             .set("incompleteLayers", step.incompleteLayers())
             .set("incompleteCompleteness", step.incompleteCompleteness())
             .set("globalNorm", Double.isNaN(step.globalNorm()) ? null : step.globalNorm())
@@ -118,8 +118,8 @@ final class StepMapping implements Codec.Mapping<Step> {
         row.flag("late"),
         Checks.share(row, "completeness"),
         worldSize,
-        RankBitmap.ranks(row.bytes("missingRanks"), worldSize),
-        row.integer("conflicts"),
+        RankBitmap.ranks("missingRanks", row.bytes("missingRanks"), worldSize),
+        RankBitmap.ranks("conflictingRanks", row.bytes("conflictingRanks"), worldSize),
         incompleteLayers,
         row.doubles("incompleteCompleteness"),
         globalNorm == null ? Double.NaN : globalNorm,
@@ -261,7 +261,7 @@ final class StepMapping implements Codec.Mapping<Step> {
               step.completeness(),
               step.worldSize(),
               step.missingRanks(),
-              step.conflicts(),
+              step.conflictingRanks(),
               none ? null : Columns.slice(incomplete, incompleteFrom, incompleteTo),
               none
                   ? null
@@ -332,7 +332,7 @@ final class StepMapping implements Codec.Mapping<Step> {
         first.completeness(),
         first.worldSize(),
         first.missingRanks(),
-        first.conflicts(),
+        first.conflictingRanks(),
         Columns.join(parts, Step::incompleteLayers),
         Columns.join(parts, Step::incompleteCompleteness),
         first.globalNorm(),

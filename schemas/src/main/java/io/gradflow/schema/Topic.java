@@ -25,6 +25,9 @@ public enum Topic {
    */
   public static final int MAX_VALUE_BYTES = 900_000;
 
+  /** Kafka's setting of who stamps records. */
+  public static final String TIMESTAMPS = "message.timestamp.type";
+
   private static final int MAX_MESSAGE_BYTES = 1_048_588;
 
   // Bytes that could not be read may be larger than those that can: they are kept all the same.
@@ -67,6 +70,10 @@ public enum Topic {
     settings.put("cleanup.policy", cleanup);
     if (retention != null) {
       settings.put("retention.ms", Long.toString(retention.toMillis()));
+    }
+    if (this == SHARDS || this == BLOCKS) {
+      // One clock for all ranks tells how far apart partitions are read; trainers' clocks do not.
+      settings.put(TIMESTAMPS, "LogAppendTime");
     }
     settings.put(
         "max.message.bytes",

@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.avro.Schema;
 import org.apache.avro.SchemaNormalization;
 
@@ -24,7 +25,10 @@ public final class WriterSchemas {
   public static final String REGISTRY_OPTION = "gradflow.schema.registry.url";
 
   private static final byte[] SINGLE_OBJECT = {(byte) 0xC3, 0x01};
-  private static final int SINGLE_OBJECT_HEADER = SINGLE_OBJECT.length + Long.BYTES;
+
+  /** Bytes before the fields of what is framed as single object. */
+  static final int SINGLE_OBJECT_HEADER = SINGLE_OBJECT.length + Long.BYTES;
+
   private static final byte CONFLUENT = 0;
   private static final int CONFLUENT_HEADER = 1 + Integer.BYTES;
 
@@ -72,15 +76,44 @@ public final class WriterSchemas {
         .array();
   }
 
+  static boolean isSingleObject(byte[] value) {
+    return value.length >= SINGLE_OBJECT_HEADER
+        && value[0] == SINGLE_OBJECT[0]
+        && value[1] == SINGLE_OBJECT[1];
+  }
+
+  /**
+   * The run that a record speaks of, from its first field; the others are not looked at.
+   *
+   * @param value null for a deletion
+   * @return empty if the schema cannot be found or does not begin with a run
+   */
+  public Optional<String> runOf(byte[] value) {
+    if (value == null) {
+      return Optional.empty();
+    }
+    try {
+      Framed framed = find(value);
+      boolean first =
+          framed.writer().getType() == Schema.Type.RECORD
+              && !framed.writer().getFields().isEmpty()
+              && framed.writer().getFields().get(0).name().equals("runId")
+              && framed.writer().getFields().get(0).schema().getType() == Schema.Type.STRING;
+      return first
+          ? Optional.of(new ByteReader(value, framed.bodyOffset()).readString())
+          : Optional.empty();
+    } catch (Malformed e) {
+      return Optional.empty();
+    }
+  }
+
   /**
    * Reads the framing.
    *
    * @throws Malformed if there is none, or its schema cannot be found
    */
   Framed find(byte[] value) {
-    if (value.length >= SINGLE_OBJECT_HEADER
-        && value[0] == SINGLE_OBJECT[0]
-        && value[1] == SINGLE_OBJECT[1]) {
+    if (isSingleObject(value)) {
       long fingerprint =
           ByteBuffer.wrap(value).order(ByteOrder.LITTLE_ENDIAN).getLong(SINGLE_OBJECT.length);
       Schema writer = byFingerprint.get(fingerprint);

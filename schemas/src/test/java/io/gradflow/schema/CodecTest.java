@@ -37,6 +37,12 @@ class CodecTest {
   }
 
   @Test
+  void blocksReturnAsTheyWere() throws IOException {
+    everySeedReturns(Codecs.BLOCKS, s -> s.block(0), Samples.ORIGIN);
+    everySeedReturns(Codecs.BLOCKS, s -> s.block(37), Samples.ORIGIN);
+  }
+
+  @Test
   void manifestsReturnAsTheyWere() throws IOException {
     everySeedReturns(Codecs.MANIFESTS, s -> s.manifest(7), null);
   }

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import com.sun.management.ThreadMXBean;
+import io.gradflow.core.shard.Block;
+import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Shard;
 import java.io.ByteArrayOutputStream;
 import java.lang.management.ManagementFactory;
@@ -30,6 +32,7 @@ class DecoderTest {
         Sample.of(Codecs.MANIFESTS, samples.manifest(3)),
         Sample.of(Codecs.RUNS, samples.runEvent()),
         Sample.of(Codecs.SHARDS, samples.shard(5)),
+        Sample.of(Codecs.BLOCKS, samples.block(5)),
         Sample.of(Codecs.STEPS, samples.step(5)),
         Sample.of(Codecs.WINDOWS, samples.window()),
         Sample.of(Codecs.ALERTS, samples.alert()),
@@ -303,6 +306,69 @@ class DecoderTest {
                 .set("posInfs", new long[1])
                 .set("negInfs", new long[1]));
     faults.forEach((sentence, fault) -> assertRefused(fault, "bad-columns", sentence));
+  }
+
+  @Test
+  void blocksThatContradictThemselvesAreRefusedWithASentence() {
+    assertBlockRefused(
+        set("count", 6L), "bad-columns", "expected 6 values of 2 bytes (bfloat16), got 10 bytes");
+    assertBlockRefused(
+        set("values", new byte[9]),
+        "bad-columns",
+        "expected 5 values of 2 bytes (bfloat16), got 9 bytes");
+    // Twice this is 10 in 64 bits.
+    assertBlockRefused(
+        set("count", 5L + (1L << 63)), "bad-header", "expected count not to be negative, got -92");
+    assertBlockRefused(
+        set("dtype", "float8"),
+        "bad-header",
+        "expected dtype to be one of [float32, float16, bfloat16], got \"float8\"");
+    assertBlockRefused(set("layer", -1), "bad-header", "expected layer of 0 to 2147483647, got -1");
+    assertBlockRefused(
+        set("offset", -3L), "bad-header", "expected offset not to be negative, got -3");
+    assertBlockRefused(
+        set("purpose", "LOOK"),
+        "bad-header",
+        "expected purpose to be one of [MEASURE, CAPTURE], got \"LOOK\"");
+    assertBlockRefused(
+        set("captureId", "c-1"),
+        "bad-header",
+        "expected a captureId with purpose CAPTURE and with no other, got purpose MEASURE with one");
+    assertBlockRefused(
+        set("purpose", "CAPTURE"),
+        "bad-header",
+        "expected a captureId with purpose CAPTURE and with no other, got purpose CAPTURE without"
+            + " one");
+    assertBlockRefused(
+        set("weight", Double.NaN),
+        "bad-header",
+        "expected weight to be finite and not negative, got NaN");
+  }
+
+  private static void assertBlockRefused(Consumer<Row> fault, String reason, String sentence) {
+    Block block =
+        new Block(
+            new Samples(5).shard(0).part(0, 1, null),
+            1,
+            0,
+            5,
+            Dtype.BFLOAT16,
+            new byte[10],
+            Block.Purpose.MEASURE,
+            null);
+    RowType type = Topic.BLOCKS.rowType();
+    Row row = new BlockMapping().toRow(block, type);
+    fault.accept(row);
+    ByteWriter out = new ByteWriter();
+    type.write(out, row);
+    Undecodable failure =
+        Codecs.BLOCKS
+            .decoder(WriterSchemas.known())
+            .decode(framed(type.schema(), out.toByteArray()), null)
+            .failure();
+    assertThat(failure).as(sentence).isNotNull();
+    assertThat(failure.detail()).startsWith("gradient-blocks: " + sentence);
+    assertThat(failure.reason().word()).isEqualTo(reason);
   }
 
   private static Consumer<Row> set(String field, Object value) {

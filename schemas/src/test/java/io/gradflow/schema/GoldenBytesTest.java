@@ -12,7 +12,9 @@ import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankEvidence;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Clip;
+import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.LayerKind;
@@ -46,40 +48,64 @@ class GoldenBytesTest {
   void shard() throws IOException {
     assertGolden(
         Codecs.SHARDS,
-        new Shard(
-            ID,
-            3,
-            new int[] {1, 1},
-            0,
-            1,
-            -77,
-            Stage.LOCAL,
-            6,
-            1,
-            2,
-            1_700_000_000_500L,
-            9,
-            2,
-            32,
-            1024.0,
-            true,
-            new Clip("norm", 1.0, 0.5),
-            2.5,
-            Double.NaN,
-            null,
-            new double[] {0.1},
-            "node-1",
-            "cuda:3",
-            new LayerColumns(
+        header()
+            .part(
                 0,
-                new int[] {2, 5},
-                new long[] {10, 20},
-                new float[] {1.5f, 0},
-                new float[] {1, Float.MAX_VALUE},
-                new float[] {3, 0},
-                new long[] {0, 20},
-                new NonFinite(new int[] {5}, new long[] {1}, new long[] {2}, new long[] {3})),
-            null));
+                1,
+                new LayerColumns(
+                    0,
+                    new int[] {2, 5},
+                    new long[] {10, 20},
+                    new float[] {1.5f, 0},
+                    new float[] {1, Float.MAX_VALUE},
+                    new float[] {3, 0},
+                    new long[] {0, 20},
+                    new NonFinite(new int[] {5}, new long[] {1}, new long[] {2}, new long[] {3}))));
+  }
+
+  /** What a shard and a block say before their columns and values. */
+  private static Shard header() {
+    return new Shard(
+        ID,
+        3,
+        new int[] {1, 1},
+        0,
+        1,
+        -77,
+        Stage.LOCAL,
+        6,
+        1,
+        2,
+        1_700_000_000_500L,
+        9,
+        2,
+        32,
+        1024.0,
+        true,
+        new Clip("norm", 1.0, 0.5),
+        2.5,
+        Double.NaN,
+        null,
+        new double[] {0.1},
+        "node-1",
+        "cuda:3",
+        null,
+        null);
+  }
+
+  @Test
+  void block() throws IOException {
+    assertGolden(
+        Codecs.BLOCKS,
+        new Block(
+            header(),
+            5,
+            1L << 33,
+            3,
+            Dtype.FLOAT16,
+            new byte[] {0, 60, 1, 0, -1, -5},
+            Block.Purpose.CAPTURE,
+            "capture-1"));
   }
 
   @Test
@@ -144,7 +170,7 @@ class GoldenBytesTest {
             0.875,
             8,
             new int[] {6},
-            1,
+            new int[] {1},
             new int[] {1},
             new double[] {0.5},
             Double.NaN,

@@ -11,7 +11,9 @@ import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankEvidence;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Clip;
+import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.LayerKind;
@@ -72,6 +74,22 @@ final class Samples {
         maybe(this::text),
         columns(layers),
         ORIGIN);
+  }
+
+  Block block(int values) {
+    Dtype dtype = one(Dtype.values());
+    byte[] bytes = new byte[values * dtype.width()];
+    random.nextBytes(bytes);
+    Block.Purpose purpose = one(Block.Purpose.values());
+    return new Block(
+        shard(0).part(0, 1, null),
+        random.nextInt(1000),
+        random.nextInt(1000),
+        values,
+        dtype,
+        bytes,
+        purpose,
+        purpose == Block.Purpose.CAPTURE ? text() : null);
   }
 
   LayerColumns columns(int layers) {
@@ -168,7 +186,7 @@ final class Samples {
         random.nextDouble(),
         1024,
         random.nextBoolean() ? new int[0] : new int[] {0, 7, 8, 1023},
-        random.nextInt(5),
+        random.nextBoolean() ? new int[0] : new int[] {3, 1022},
         incomplete,
         incomplete == null ? null : doubles(2),
         odd(),

@@ -1,12 +1,12 @@
 package io.gradflow.trainer;
 
 import io.gradflow.core.StepId;
-import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.trainer.Sender.Notice;
 import io.gradflow.trainer.Sender.PendingShard;
+import io.gradflow.trainer.StepReport.Gradient;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.HashMap;
@@ -79,7 +79,8 @@ public final class GradientPublisher implements AutoCloseable {
     // Only the sender's own thread ever waits for these.
     properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 1_000);
     properties.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, 10_000);
-    properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 30_000);
+    // A broker that restarts is back within a minute.
+    properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 120_000);
     properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 16L << 20);
     properties.putAll(options.kafka());
     return properties;
@@ -159,24 +160,25 @@ public final class GradientPublisher implements AutoCloseable {
     close(CLOSING);
   }
 
-  void publish(StepReport report, Map<Stage, LayerColumns> stages) {
+  void publish(StepReport report, Map<Stage, Gradient> stages) {
     if (report.step != lastStep) {
       // A training that goes back in steps begins anew.
       stepBeforeLast = report.step > lastStep ? lastStep : -1;
       lastStep = report.step;
     }
     stages.forEach(
-        (stage, columns) -> {
+        (stage, gradient) -> {
           tally.handedOver();
           tally.dropped(
               outbox.putShard(
-                  new PendingShard(report, stage, columns, stepBeforeLast, manifestId)));
+                  new PendingShard(report, stage, gradient, stepBeforeLast, manifestId),
+                  gradient.room()));
         });
   }
 
-  void unmeasured(long step, Stage stage, RuntimeException cause) {
+  void unusable(long step, Stage stage, RuntimeException cause) {
     StepId id = new StepId(options.runId(), options.attempt(), options.stream(), step);
-    lose("the " + stage + " gradient of " + id + " cannot be measured", cause);
+    lose("the " + stage + " gradient of " + id + " cannot be used", cause);
   }
 
   private synchronized void put(Manifest manifest, RunEvent event) {

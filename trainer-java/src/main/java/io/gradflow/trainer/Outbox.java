@@ -21,31 +21,34 @@ final class Outbox<S, N> {
   private final ArrayDeque<Entry<S, N>> waiting = new ArrayDeque<>();
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
-  private int shards;
+  private int used;
   private int notices;
   private boolean closed;
 
-  /** One of the two is null. */
-  record Entry<S, N>(S shard, N notice) {}
+  /** One of the two is null; {@code room} is what a shard takes of the capacity. */
+  record Entry<S, N>(S shard, int room, N notice) {}
 
+  /**
+   * @param capacity the room for shards. One that needs more than that is taken if no other waits
+   */
   Outbox(int capacity) {
     this.capacity = capacity;
   }
 
-  /** Adds a shard and returns how many were dropped for it, or are refused: 0 or 1. */
-  int putShard(S shard) {
+  /** Adds a shard and returns how many were dropped for it, or 1 if it is refused. */
+  int putShard(S shard, int room) {
     lock.lock();
     try {
       if (closed) {
         return 1;
       }
       int dropped = 0;
-      if (shards == capacity) {
+      while (used > 0 && used + room > capacity) {
         dropOldestShard();
-        dropped = 1;
+        dropped++;
       }
-      waiting.add(new Entry<>(shard, null));
-      shards++;
+      waiting.add(new Entry<>(shard, room, null));
+      used += room;
       changed.signal();
       return dropped;
     } finally {
@@ -60,7 +63,7 @@ final class Outbox<S, N> {
       if (closed || notices == MAX_NOTICES) {
         return 1;
       }
-      waiting.add(new Entry<>(null, notice));
+      waiting.add(new Entry<>(null, 0, notice));
       notices++;
       changed.signal();
       return 0;
@@ -117,7 +120,7 @@ final class Outbox<S, N> {
     try {
       int discarded = waiting.size();
       waiting.clear();
-      shards = 0;
+      used = 0;
       notices = 0;
       return discarded;
     } finally {
@@ -138,7 +141,7 @@ final class Outbox<S, N> {
 
   private void count(Entry<S, N> entry, int change) {
     if (entry.shard() != null) {
-      shards += change;
+      used += change * entry.room();
     } else {
       notices += change;
     }

@@ -19,7 +19,7 @@ import java.util.TreeMap;
  * @param host where the rank runs; null if unknown
  * @param device e.g. {@code cuda:3}; null if unknown
  * @param queueCapacity how many shards may wait for Kafka, 1 to 100,000; beyond that the oldest is
- *     dropped
+ *     dropped. Of raw values each 768 KiB count as one
  * @param kafka further properties of Kafka's producer, e.g. for security; these go before the
  *     publisher's own
  */

@@ -1,7 +1,6 @@
 package io.gradflow.trainer;
 
 import io.gradflow.core.StepId;
-import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
@@ -10,6 +9,7 @@ import io.gradflow.schema.Codec;
 import io.gradflow.schema.Codecs;
 import io.gradflow.schema.Encoded;
 import io.gradflow.schema.Topic;
+import io.gradflow.trainer.StepReport.Gradient;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
@@ -54,7 +54,7 @@ final class Sender implements Runnable {
 
   /** A shard as it waits: what is counted at sending is still open. */
   record PendingShard(
-      StepReport report, Stage stage, LayerColumns columns, long previousStep, long manifestId) {}
+      StepReport report, Stage stage, Gradient gradient, long previousStep, long manifestId) {}
 
   /**
    * A manifest or an event; the other is null.
@@ -139,14 +139,25 @@ final class Sender implements Runnable {
     if (entry.notice() != null) {
       send(entry.notice());
     } else {
-      send(
-          Codecs.SHARDS,
-          () -> shard(entry.shard()),
-          tally::sent,
-          () -> {
-            tally.failed();
-            lostSome = true;
-          });
+      send(entry.shard());
+    }
+  }
+
+  private void send(PendingShard pending) {
+    Runnable lost =
+        () -> {
+          tally.failed();
+          lostSome = true;
+        };
+    RawValues raw = pending.gradient().raw();
+    if (raw == null) {
+      send(Codecs.SHARDS, () -> shard(pending), tally::sent, lost);
+    } else {
+      // One after the other: all of them encoded would be the gradient once more.
+      Receipt receipt = new Receipt(raw.blocks(), tally::sent, lost);
+      raw.toBlocks(
+          () -> shard(pending),
+          block -> send(Topic.BLOCKS, Codecs.BLOCKS.encode(block).get(0), receipt));
     }
   }
 
@@ -195,18 +206,16 @@ final class Sender implements Runnable {
       return;
     }
     Receipt receipt = new Receipt(records.size(), delivered, lost);
-    for (Encoded record : records) {
-      if (connected) {
-        send(
-            new ProducerRecord<>(codec.topic().topicName(), record.key(), record.value()), receipt);
-      } else {
-        receipt.ended(false);
-      }
-    }
+    records.forEach(record -> send(codec.topic(), record, receipt));
   }
 
-  private void send(ProducerRecord<byte[], byte[]> record, Receipt receipt) {
+  private void send(Topic topic, Encoded encoded, Receipt receipt) {
+    if (!connected) {
+      receipt.ended(false);
+      return;
+    }
     try {
+      var record = new ProducerRecord<>(topic.topicName(), encoded.key(), encoded.value());
       var unused = producer.send(record, (metadata, failure) -> ended(receipt, failure));
     } catch (InterruptException e) {
       ended(receipt, e);
@@ -253,7 +262,7 @@ final class Sender implements Runnable {
         report.learningRates,
         options.host(),
         options.device(),
-        pending.columns(),
+        pending.gradient().columns(),
         null);
   }
 

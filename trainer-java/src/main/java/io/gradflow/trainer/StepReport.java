@@ -1,22 +1,26 @@
 package io.gradflow.trainer;
 
 import io.gradflow.core.shard.Clip;
+import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Measurement;
 import io.gradflow.core.shard.Stage;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /**
  * What a rank says of one step. Filled by the training thread, published once, not to be used
- * afterwards. Nothing here throws: gradients that cannot be measured are counted as dropped.
+ * afterwards. Nothing here throws: gradients that cannot be used are counted as dropped.
  *
- * <p>Gradients are measured before {@link #local} and {@link #reduced} return, so that the trainer
- * may overwrite them at once.
+ * <p>Gradients are measured before {@link #local} and {@link #reduced} return, and copied before
+ * {@link #rawLocal} and {@link #rawReduced} do, so that the trainer may overwrite them at once. Raw
+ * gradients are measured downstream, in double. Publishing them takes memory and network in
+ * proportion to the model: as many bytes as they have, in records of 768 KiB at most.
  */
 public final class StepReport {
   private final GradientPublisher publisher;
-  private final Map<Stage, LayerColumns> stages = new EnumMap<>(Stage.class);
+  private final Map<Stage, Gradient> stages = new EnumMap<>(Stage.class);
   final long step;
   int accumIndex;
   int accumSteps = 1;
@@ -29,6 +33,14 @@ public final class StepReport {
   Double validationLoss;
   double[] learningRates;
 
+  /** What is published of a stage: statistics, or values. The other is null. */
+  record Gradient(LayerColumns columns, RawValues raw) {
+    /** How much of the queue it takes: statistics take 1. */
+    int room() {
+      return raw == null ? 1 : raw.room();
+    }
+  }
+
   StepReport(GradientPublisher publisher, long step) {
     this.publisher = publisher;
     this.step = step;
@@ -36,24 +48,44 @@ public final class StepReport {
 
   /** The gradient before the data-parallel reduction: position i is the manifest's layer i. */
   public StepReport local(float[][] gradients) {
-    return measured(Stage.LOCAL, gradients);
+    return taken(Stage.LOCAL, () -> new Gradient(Measurement.of(gradients), null));
   }
 
   /** The same, measured by the trainer; the arrays are the publisher's from now on. */
   public StepReport local(LayerColumns columns) {
-    stages.put(Stage.LOCAL, columns);
+    stages.put(Stage.LOCAL, new Gradient(columns, null));
     return this;
   }
 
   /** The gradient after the data-parallel reduction: position i is the manifest's layer i. */
   public StepReport reduced(float[][] gradients) {
-    return measured(Stage.REDUCED, gradients);
+    return taken(Stage.REDUCED, () -> new Gradient(Measurement.of(gradients), null));
   }
 
   /** The same, measured by the trainer; the arrays are the publisher's from now on. */
   public StepReport reduced(LayerColumns columns) {
-    stages.put(Stage.REDUCED, columns);
+    stages.put(Stage.REDUCED, new Gradient(columns, null));
     return this;
+  }
+
+  /** The values before the data-parallel reduction: position i is the manifest's layer i. */
+  public StepReport rawLocal(float[][] gradients) {
+    return taken(Stage.LOCAL, () -> new Gradient(null, RawValues.copyOf(gradients)));
+  }
+
+  /** The same as little-endian bytes; the arrays are the publisher's from now on. */
+  public StepReport rawLocal(Dtype dtype, byte[][] values) {
+    return taken(Stage.LOCAL, () -> new Gradient(null, new RawValues(dtype, values)));
+  }
+
+  /** The values after the data-parallel reduction: position i is the manifest's layer i. */
+  public StepReport rawReduced(float[][] gradients) {
+    return taken(Stage.REDUCED, () -> new Gradient(null, RawValues.copyOf(gradients)));
+  }
+
+  /** The same as little-endian bytes; the arrays are the publisher's from now on. */
+  public StepReport rawReduced(Dtype dtype, byte[][] values) {
+    return taken(Stage.REDUCED, () -> new Gradient(null, new RawValues(dtype, values)));
   }
 
   /** Says that this is micro-batch {@code index}, from 0, of {@code of}. */
@@ -113,17 +145,17 @@ public final class StepReport {
 
   /**
    * Hands the step over and returns at once: takes a lock for a moment, never waits for Kafka. One
-   * record for each stage that was given.
+   * record for each stage that was given; of raw values at least one for each layer.
    */
   public void publish() {
     publisher.publish(this, stages);
   }
 
-  private StepReport measured(Stage stage, float[][] gradients) {
+  private StepReport taken(Stage stage, Supplier<Gradient> gradient) {
     try {
-      stages.put(stage, Measurement.of(gradients));
+      stages.put(stage, gradient.get());
     } catch (RuntimeException e) {
-      publisher.unmeasured(step, stage, e);
+      publisher.unusable(step, stage, e);
     }
     return this;
   }

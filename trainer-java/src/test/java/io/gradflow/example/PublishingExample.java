@@ -74,6 +74,15 @@ public final class PublishingExample {
     }
   }
 
+  /** One step by its values: they are measured where they are read. */
+  public static void publishValues(GradientPublisher publisher, Trainer trainer, long step) {
+    float[][] local = trainer.backward(step);
+    var report = publisher.step(step).rawLocal(local); // copied here; the array is yours again
+    float[][] reduced = trainer.reduce(local);
+    report.rawReduced(reduced).loss(trainer.loss()).weight(trainer.samples()).publish();
+    trainer.update(reduced);
+  }
+
   /** DDP: after the reduction every rank holds all of every layer. Coordinates: the rank. */
   public static Manifest replicated(PublisherOptions options, int ranks) {
     return manifest(

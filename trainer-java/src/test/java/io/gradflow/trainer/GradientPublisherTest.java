@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Clip;
+import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.LayerKind;
@@ -259,11 +261,13 @@ class GradientPublisherTest {
     publisher.event(null, null);
     publisher.step(0).local(new float[][] {null}).publish();
     publisher.step(1).reduced((LayerColumns) null).publish();
+    publisher.step(2).rawLocal(new float[][] {null}).publish();
+    publisher.step(3).rawReduced(Dtype.BFLOAT16, new byte[][] {{1, 2, 3}}).publish();
     publisher.close(SOON);
     PublisherStats stats = publisher.stats();
     assertThat(stats.sent()).isZero();
     assertThat(stats.pending()).isZero();
-    assertThat(stats.dropped() + stats.failed()).isEqualTo(4);
+    assertThat(stats.dropped() + stats.failed()).isEqualTo(6);
   }
 
   @Test
@@ -276,6 +280,88 @@ class GradientPublisherTest {
     assertThat(shards).hasSizeGreaterThan(1);
     assertThat(shards).extracting(Shard::parts).containsOnly(shards.size());
     assertThat(publisher.stats()).isEqualTo(new PublisherStats(1, 0, 0, 0));
+  }
+
+  @Test
+  void rawValuesAreCutIntoBlocksThatSayWhatAShardSays() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher publisher = publisher(kafka);
+    publisher.refer(77);
+    int perBlock = RawValues.SLICE_BYTES / Float.BYTES;
+    float[][] gradients = {{3, 4}, {}, new float[2 * perBlock + 1]};
+    gradients[2][2 * perBlock] = -5;
+    StepReport report =
+        publisher.step(10).rawReduced(gradients).weight(32).loss(0.5).learningRates(0.1);
+    gradients[0][0] = Float.NaN;
+    report.skipped().lossScale(1024).clip(new Clip("norm", 1.0, 0.5)).globalNorm(13).publish();
+    byte[][] halves = {{0, 0x3c, 1, 0}, {}, {0, (byte) 0xfc}};
+    publisher.step(11).rawLocal(Dtype.FLOAT16, halves).publish();
+    publisher.close(SOON);
+
+    List<Block> blocks = read(kafka, Codecs.BLOCKS);
+    assertThat(kafka.history())
+        .allSatisfy(
+            record -> {
+              assertThat(record.key()).asString().isEqualTo("gpt|3");
+              assertThat(record.value()).hasSizeLessThanOrEqualTo(Topic.MAX_VALUE_BYTES);
+            });
+    assertThat(blocks).extracting(Block::layer).containsExactly(0, 1, 2, 2, 2, 0, 1, 2);
+    assertThat(blocks)
+        .extracting(Block::count)
+        .containsExactly(2L, 0L, (long) perBlock, (long) perBlock, 1L, 2L, 0L, 1L);
+    assertThat(blocks)
+        .extracting(Block::offset)
+        .containsExactly(0L, 0L, 0L, (long) perBlock, 2L * perBlock, 0L, 0L, 0L);
+    assertThat(blocks).extracting(b -> b.header().part()).containsExactly(0, 1, 2, 3, 4, 0, 1, 2);
+    assertThat(blocks).extracting(b -> b.header().parts()).containsExactly(5, 5, 5, 5, 5, 3, 3, 3);
+    assertThat(blocks.subList(0, 5))
+        .allSatisfy(
+            block -> {
+              Shard header = block.header();
+              assertThat(header.id().step()).isEqualTo(10);
+              assertThat(header.stage()).isEqualTo(Stage.REDUCED);
+              assertThat(header.manifestId()).isEqualTo(77);
+              assertThat(header.weight()).isEqualTo(32);
+              assertThat(header.loss()).isEqualTo(0.5);
+              assertThat(header.learningRates()).containsExactly(0.1);
+              assertThat(header.stepSkipped()).isTrue();
+              assertThat(header.lossScale()).isEqualTo(1024);
+              assertThat(header.clip()).isEqualTo(new Clip("norm", 1.0, 0.5));
+              assertThat(header.reportedGlobalNorm()).isEqualTo(13);
+            });
+    assertThat(blocks.get(5).header().previousStep()).isEqualTo(10);
+    assertThat(blocks)
+        .extracting(block -> block.measured().columns().norm()[0])
+        .containsExactly(5f, 0f, 0f, 0f, 5f, 1f, 0f, 0f);
+    assertThat(blocks.get(7).measured().columns().nonFinite().negInfs()).containsExactly(1);
+    // Each stage is one handed over, however many records it takes.
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(2, 0, 0, 0));
+  }
+
+  @Test
+  void rawValuesFillTheQueueByTheirBytes() {
+    Kafka kafka = new Kafka(true, false);
+    int capacity = 4;
+    GradientPublisher publisher =
+        new GradientPublisher(
+            new PublisherOptions(
+                "unused:9092", "gpt", 0, "main", 3, new int[] {3}, null, null, capacity, Map.of()),
+            () -> kafka,
+            NOON);
+    int perBlock = RawValues.SLICE_BYTES / Float.BYTES;
+    publisher.step(0).local(columns(1)).publish();
+    publisher.step(1).rawReduced(new float[][] {{1}, new float[2 * perBlock]}).publish();
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 0, 0, 2));
+    publisher.step(2).local(columns(1)).publish();
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 1, 0, 2));
+    publisher.step(3).rawReduced(new float[][] {new float[capacity * perBlock]}).publish();
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 3, 0, 1));
+    kafka.open.countDown();
+    publisher.close(SOON);
+    List<Block> sent = read(kafka, Codecs.BLOCKS);
+    assertThat(sent).hasSize(capacity);
+    assertThat(sent).allSatisfy(block -> assertThat(block.header().id().step()).isEqualTo(3));
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(1, 3, 0, 0));
   }
 
   @Test

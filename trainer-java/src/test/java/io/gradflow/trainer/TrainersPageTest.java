@@ -2,6 +2,7 @@ package io.gradflow.trainer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
@@ -103,6 +104,29 @@ class TrainersPageTest {
     assertThat(read(Codecs.MANIFESTS)).isEmpty();
     assertThat(read(Codecs.RUNS)).isEmpty();
     assertAccepted(Layout.of(manifest), read(Codecs.SHARDS));
+  }
+
+  @Test
+  void aStepByItsValuesIsWhatAStepByItsStatisticsIs() {
+    Manifest manifest = PublishingExample.sharded(options, 2, 4);
+    GradientPublisher publisher =
+        new GradientPublisher(options, () -> kafka, InstantSource.system());
+    publisher.refer(manifest.manifestId());
+    PublishingExample.publishValues(publisher, new Toy(4), 0);
+    publisher.close(SOON);
+
+    Layout layout = Layout.of(manifest);
+    List<Block> blocks = read(Codecs.BLOCKS);
+    assertThat(blocks).hasSize(2 * layout.layerCount());
+    for (Block block : blocks) {
+      Shard shard = block.measured();
+      assertThat(layout.fault(shard)).isNull();
+      assertThat(block.count())
+          .isEqualTo(layout.slices(shard.stage(), shard.coords()).elements(block.layer()));
+      assertThat(shard.columns().maxAbs()).containsOnly(shard.stage() == Stage.LOCAL ? 2 : 1);
+      assertThat(shard.loss()).isEqualTo(0.5);
+      assertThat(shard.weight()).isEqualTo(16);
+    }
   }
 
   private void train(PublisherOptions rank, Manifest manifest, Toy toy) {

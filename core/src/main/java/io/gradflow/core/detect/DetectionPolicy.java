@@ -27,7 +27,8 @@ public record DetectionPolicy(
     VanishingTrendDetector.Settings vanishingTrend,
     VanishingDepthDetector.Settings vanishingDepth,
     DeadLayerDetector.Settings deadLayer,
-    MissingShardsDetector.Settings missingShards)
+    MissingShardsDetector.Settings missingShards,
+    ContractDetector.Settings contract)
     implements java.io.Serializable {
 
   /** Applies to every run. */
@@ -47,7 +48,8 @@ public record DetectionPolicy(
           VanishingTrendDetector.Settings.DEFAULT,
           VanishingDepthDetector.Settings.DEFAULT,
           DeadLayerDetector.Settings.DEFAULT,
-          MissingShardsDetector.Settings.DEFAULT);
+          MissingShardsDetector.Settings.DEFAULT,
+          ContractDetector.Settings.DEFAULT);
 
   /** Checks what spans detectors; each detector's settings check themselves. */
   public DetectionPolicy {
@@ -91,7 +93,8 @@ public record DetectionPolicy(
         changed(FindingKind.VANISHING_TREND, vanishingTrend, rule),
         changed(FindingKind.VANISHING_DEPTH, vanishingDepth, rule),
         changed(FindingKind.DEAD_LAYER, deadLayer, rule),
-        changed(FindingKind.MISSING_SHARDS, missingShards, rule));
+        changed(FindingKind.MISSING_SHARDS, missingShards, rule),
+        changed(FindingKind.CONTRACT, contract, rule));
   }
 
   /**

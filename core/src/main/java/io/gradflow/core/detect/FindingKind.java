@@ -15,5 +15,7 @@ public enum FindingKind {
   /** A layer's gradient is zero. */
   DEAD_LAYER,
   /** A rank does not report. */
-  MISSING_SHARDS
+  MISSING_SHARDS,
+  /** What a rank sends contradicts itself. */
+  CONTRACT
 }

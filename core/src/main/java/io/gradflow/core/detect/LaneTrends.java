@@ -28,7 +28,8 @@ public record LaneTrends(
     VanishingTrendDetector.State vanishingTrend,
     VanishingDepthDetector.State vanishingDepth,
     DeadLayerDetector.State deadLayer,
-    MissingShardsDetector.State missingShards) {
+    MissingShardsDetector.State missingShards,
+    ContractDetector.State contract) {
 
   /**
    * Which revisions were seen of the last 64 steps that came: rings, changed in place. Upstream
@@ -88,6 +89,7 @@ public record LaneTrends(
         VanishingTrendDetector.State.of(layers),
         VanishingDepthDetector.State.FRESH,
         DeadLayerDetector.State.of(layers),
-        MissingShardsDetector.State.FRESH);
+        MissingShardsDetector.State.FRESH,
+        ContractDetector.State.FRESH);
   }
 }

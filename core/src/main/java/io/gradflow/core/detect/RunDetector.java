@@ -84,6 +84,7 @@ public final class RunDetector {
     var missingShards =
         MissingShardsDetector.observe(
             step, lane.published(), lane.missingShards(), policy.missingShards(), out);
+    var contract = ContractDetector.observe(step, lane.contract(), policy.contract(), out);
     boolean excused = NonFiniteDetector.isExcused(step, lane.nonFinite(), policy.nonFinite());
     var nonFinite =
         excused
@@ -114,7 +115,8 @@ public final class RunDetector {
         lane.vanishingTrend(),
         vanishingDepth,
         lane.deadLayer(),
-        missingShards);
+        missingShards,
+        contract);
   }
 
   private static VanishingDepthDetector.State observeTrends(
@@ -145,6 +147,9 @@ public final class RunDetector {
   private static LaneTrends revise(
       LayerTable table, LaneTrends lane, Step step, long ordinal, Verdicts out) {
     trendsStayActive(lane, out);
+    if (lane.contract().hold() > 0) {
+      out.active(FindingKind.CONTRACT);
+    }
     return new LaneTrends(
         lane.stream(),
         lane.manifestId(),
@@ -161,7 +166,8 @@ public final class RunDetector {
         lane.vanishingTrend(),
         lane.vanishingDepth(),
         lane.deadLayer(),
-        MissingShardsDetector.revise(step, ordinal, lane.missingShards(), out));
+        MissingShardsDetector.revise(step, ordinal, lane.missingShards(), out),
+        lane.contract());
   }
 
   /** A step that trends do not see ends none of them. */

@@ -290,7 +290,7 @@ public final class IncidentTracker {
   }
 
   private static boolean isDelivery(Finding finding) {
-    return finding.kind() == FindingKind.MISSING_SHARDS;
+    return finding.kind() == FindingKind.MISSING_SHARDS || finding.kind() == FindingKind.CONTRACT;
   }
 
   private static boolean isSameCause(Finding one, Finding other) {

@@ -3,13 +3,11 @@ package io.gradflow.core.norm;
 import java.time.Duration;
 
 /**
- * How the parts of the rank groups become a step. Its own quorum and timeout serve only groups of
- * which nothing is heard.
+ * How the parts of the rank groups become a step. Its own timeout serves only groups of which
+ * nothing is heard.
  *
  * @param timeout after the first part of a step, longer than that of combining; also the wait after
  *     a run's end. Held in outages
- * @param quorum share of the due groups, above 0 to 1, that must be ahead
- * @param quorumLead how many published steps they must be ahead, 1 or more
  * @param patienceSteps a group absent from so many closed steps in a row is no longer awaited
  * @param openSteps open steps of a lane; beyond, the oldest closes as TIMEOUT
  * @param rememberedSteps closed steps that can still be revised
@@ -20,8 +18,6 @@ import java.time.Duration;
  */
 public record AssemblingPolicy(
     Duration timeout,
-    double quorum,
-    int quorumLead,
     int patienceSteps,
     int openSteps,
     int rememberedSteps,
@@ -33,8 +29,6 @@ public record AssemblingPolicy(
 
   public AssemblingPolicy {
     Range.positive("timeout", timeout);
-    Range.share("quorum", quorum);
-    Range.atLeast("quorumLead", quorumLead, 1);
     Range.atLeast("patienceSteps", patienceSteps, 1);
     Range.atLeast("openSteps", openSteps, 1);
     Range.atLeast("rememberedSteps", rememberedSteps, 1);
@@ -47,15 +41,6 @@ public record AssemblingPolicy(
   /** The rated settings. */
   public static AssemblingPolicy defaults() {
     return new AssemblingPolicy(
-        Duration.ofSeconds(15),
-        0.9,
-        8,
-        5,
-        256,
-        64,
-        1024,
-        100,
-        Duration.ofHours(1),
-        Duration.ofHours(24));
+        Duration.ofSeconds(15), 5, 256, 64, 1024, 100, Duration.ofHours(1), Duration.ofHours(24));
   }
 }

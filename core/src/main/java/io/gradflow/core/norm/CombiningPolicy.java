@@ -11,13 +11,15 @@ import java.time.Duration;
  * @param quorumWait how long a step stays open for the others all the same: a backlog is read
  *     partition by partition, so that within moments some ranks seem far ahead
  * @param patienceSteps a rank absent from so many closed steps in a row is no longer awaited
- * @param openSteps open steps a run may have in a group; beyond, the oldest closes as TIMEOUT
+ * @param openSteps open steps a lane may have in a group; beyond, the oldest closes as TIMEOUT once
+ *     it has been open for {@code quorumWait}. At once if there are 16 times as many
  * @param rememberedSteps closed steps whose contributions are still recognised
  * @param manifestWait how long shards wait for their manifest
  * @param waitingShards shards of one group that may wait for a manifest
  * @param waitingBytes likewise, of their columns
  * @param finishedRetention state of a finished run is dropped after so long without input
  * @param idleRetention state of any other run likewise
+ * @param limits of what a subtask holds
  */
 public record CombiningPolicy(
     Duration timeout,
@@ -31,7 +33,8 @@ public record CombiningPolicy(
     int waitingShards,
     long waitingBytes,
     Duration finishedRetention,
-    Duration idleRetention)
+    Duration idleRetention,
+    Limits limits)
     implements java.io.Serializable {
 
   public CombiningPolicy {
@@ -63,6 +66,25 @@ public record CombiningPolicy(
         10_000,
         64 << 20,
         Duration.ofHours(1),
-        Duration.ofHours(24));
+        Duration.ofHours(24),
+        Limits.defaults());
+  }
+
+  /** The same under other limits. */
+  public CombiningPolicy within(Limits others) {
+    return new CombiningPolicy(
+        timeout,
+        quorum,
+        quorumLead,
+        quorumWait,
+        patienceSteps,
+        openSteps,
+        rememberedSteps,
+        manifestWait,
+        waitingShards,
+        waitingBytes,
+        finishedRetention,
+        idleRetention,
+        others);
   }
 }

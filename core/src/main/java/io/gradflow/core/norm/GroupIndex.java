@@ -11,6 +11,8 @@ import java.util.List;
  * @param nextTicket number of the next shard that waits for its manifest
  * @param waiting how many do
  * @param waitingBytes of their columns
+ * @param layers of the lanes
+ * @param bytes of the shards of open steps, and of the layouts
  * @param lastInputAt ms
  * @param armedAt the wake-up asked for last, ms; {@link Long#MAX_VALUE} if none
  */
@@ -21,5 +23,7 @@ public record GroupIndex(
     long nextTicket,
     int waiting,
     long waitingBytes,
+    long layers,
+    long bytes,
     long lastInputAt,
     long armedAt) {}

@@ -17,6 +17,7 @@ import java.util.Arrays;
  * @param firstSent per rank: the step of the first shard seen, -1 if none
  * @param lastSent per rank: the highest step sent, -1 if none
  * @param lastShardAt ms
+ * @param conflicting ranks that contradicted themselves about closed steps since the last closed
  */
 public record GroupLane(
     long[] open,
@@ -28,7 +29,8 @@ public record GroupLane(
     int[] misses,
     long[] firstSent,
     long[] lastSent,
-    long lastShardAt) {
+    long lastShardAt,
+    long conflicting) {
 
   private static final int RANKS = Layout.GROUP_SIZE;
 
@@ -36,7 +38,7 @@ public record GroupLane(
     long[] none = new long[RANKS];
     Arrays.fill(none, -1);
     return new GroupLane(
-        new long[0], new long[0], -1, false, -1, -1, new int[2 * RANKS], none, none.clone(), 0);
+        new long[0], new long[0], -1, false, -1, -1, new int[2 * RANKS], none, none.clone(), 0, 0);
   }
 
   /** Whether the rank of a stage is waited for. */
@@ -60,7 +62,8 @@ public record GroupLane(
         misses,
         firstSent,
         lastSent,
-        now);
+        now,
+        conflicting);
   }
 
   private static int slot(Stage stage, int member) {
@@ -87,7 +90,8 @@ public record GroupLane(
         misses,
         firstSent,
         lastSent,
-        lastShardAt);
+        lastShardAt,
+        0);
   }
 
   private long miss(Stage stage, long missing, int patienceSteps) {
@@ -98,6 +102,22 @@ public record GroupLane(
       }
     }
     return gone;
+  }
+
+  /** With a rank's contradiction about a step that has closed. */
+  GroupLane contradicted(int member) {
+    return new GroupLane(
+        open,
+        closed,
+        lastClosed,
+        settled,
+        awaitedLocal,
+        awaitedReduced,
+        misses,
+        firstSent,
+        lastSent,
+        lastShardAt,
+        conflicting | 1L << member);
   }
 
   /** With a step that came after a later one had closed. */
@@ -121,6 +141,7 @@ public record GroupLane(
         misses,
         firstSent,
         lastSent,
-        lastShardAt);
+        lastShardAt,
+        conflicting);
   }
 }

@@ -10,8 +10,9 @@ import java.util.Arrays;
  * contributions came, by the hash of their content.
  *
  * @param firstAt arrival of the first, ms
+ * @param writtenAt when the broker took the first, ms
  * @param closed whether the group's part has been sent on
- * @param conflicts contributions left out because they contradicted an earlier one
+ * @param conflicting ranks (as a bitmap) that contradicted themselves while it was open
  * @param local ranks (as a bitmap) all of whose parts of that stage are in
  * @param reduced likewise
  * @param weighed ranks whose losses and weights are part of the sums sent on
@@ -20,8 +21,9 @@ import java.util.Arrays;
  */
 public record GroupStep(
     long firstAt,
+    long writtenAt,
     boolean closed,
-    int conflicts,
+    long conflicting,
     long local,
     long reduced,
     long weighed,
@@ -30,8 +32,9 @@ public record GroupStep(
 
   private static final int INDEX_BITS = 28;
 
-  static GroupStep opened(long now) {
-    return new GroupStep(now, false, 0, 0, 0, 0, new long[0], new long[0]);
+  static GroupStep openedBy(HeldShard first) {
+    return new GroupStep(
+        first.arrivedAt(), first.writtenAt(), false, 0, 0, 0, 0, new long[0], new long[0]);
   }
 
   /** Identity of a contribution to a step of a group; keys of one rank and stage adjoin. */
@@ -68,8 +71,9 @@ public record GroupStep(
     }
     return new GroupStep(
         firstAt,
+        writtenAt,
         closed,
-        conflicts,
+        conflicting,
         whole && shard.stage() == Stage.LOCAL ? local | bit : local,
         whole && shard.stage() == Stage.REDUCED ? reduced | bit : reduced,
         weighed,
@@ -77,13 +81,24 @@ public record GroupStep(
         moreHashes);
   }
 
-  GroupStep withConflict() {
-    return new GroupStep(firstAt, closed, conflicts + 1, local, reduced, weighed, keys, hashes);
+  /** With a contribution of the rank that contradicts an earlier one. */
+  GroupStep contradicted(int member) {
+    return new GroupStep(
+        firstAt,
+        writtenAt,
+        closed,
+        conflicting | 1L << member,
+        local,
+        reduced,
+        weighed,
+        keys,
+        hashes);
   }
 
   /** Sent on, with the losses of more ranks. */
   GroupStep sent(long ranks) {
-    return new GroupStep(firstAt, true, conflicts, local, reduced, weighed | ranks, keys, hashes);
+    return new GroupStep(
+        firstAt, writtenAt, true, conflicting, local, reduced, weighed | ranks, keys, hashes);
   }
 
   private static long[] inserted(long[] values, int at, long value) {

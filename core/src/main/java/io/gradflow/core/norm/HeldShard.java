@@ -7,4 +7,9 @@ import io.gradflow.core.shard.Shard;
  *
  * @param arrivedAt wall time of the subtask that holds it, ms
  */
-public record HeldShard(long arrivedAt, Shard shard) {}
+public record HeldShard(long arrivedAt, Shard shard) {
+  /** When the broker took it, ms; outside Kafka: when it came. */
+  long writtenAt() {
+    return shard.origin() == null ? arrivedAt : shard.origin().timestamp();
+  }
+}

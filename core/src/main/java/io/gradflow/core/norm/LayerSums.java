@@ -41,9 +41,9 @@ public record LayerSums(
   }
 
   /** Adds one slice, its non-finite elements apart. */
-  void add(int i, long count, double norm, double sumAbs, double largest, long zeroCount) {
+  void add(int i, long count, double square, double sumAbs, double largest, long zeroCount) {
     elements[i] += count;
-    add(squares, squaresLow, i, norm * norm);
+    add(squares, squaresLow, i, square);
     add(abs, absLow, i, sumAbs);
     maxAbs[i] = Math.max(maxAbs[i], largest);
     zeros[i] = zeros[i] < 0 || zeroCount < 0 ? -1 : zeros[i] + zeroCount;
@@ -100,10 +100,11 @@ public record LayerSums(
     return nonFinite(0, i) + nonFinite(1, i) + nonFinite(2, i);
   }
 
-  /** Whether anything has been added at all. */
+  /** Whether nothing is in these sums, or nothing any more. */
   boolean isEmpty() {
     return Arrays.stream(elements).allMatch(n -> n == 0)
-        && Arrays.stream(nonFinite).allMatch(row -> row == null);
+        && Arrays.stream(nonFinite)
+            .allMatch(row -> row == null || Arrays.stream(row).allMatch(n -> n == 0));
   }
 
   /** The sum of squares of a layer. */

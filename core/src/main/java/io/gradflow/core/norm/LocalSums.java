@@ -44,7 +44,12 @@ public record LocalSums(
   private static final double BINS_PER_OCTAVE = 16;
   private static final double LOG2 = Math.log(2);
 
-  /** The local evidence of shards, which are ordered by rank; null if none is of that stage. */
+  /**
+   * The local evidence of shards, which are ordered by rank; null if none is of that stage.
+   *
+   * <p>A rank is compared in the layers that it has whole: a layer of which raw slices are missing
+   * says only whether it is finite.
+   */
   static LocalSums of(Layout layout, List<Shard> shards) {
     if (shards.isEmpty()) {
       return null;
@@ -58,31 +63,38 @@ public record LocalSums(
     int[] ranks = new int[layers];
     int[] firstNonFinite = new int[layers];
     Arrays.fill(firstNonFinite, -1);
-    int row = -1;
-    for (Shard shard : shards) {
-      if (row < 0 || rankOf[row] != shard.rank()) {
-        row++;
-        rankOf[row] = shard.rank();
-        Arrays.fill(log2Rms[row], Float.NaN);
+    double[] rankSquares = new double[layers];
+    long[] rankElements = new long[layers];
+    int row = 0;
+    for (int from = 0, to; from < shards.size(); from = to, row++) {
+      int rank = shards.get(from).rank();
+      rankOf[row] = rank;
+      Arrays.fill(rankSquares, 0);
+      Arrays.fill(rankElements, 0);
+      for (to = from; to < shards.size() && shards.get(to).rank() == rank; to++) {
+        Shard shard = shards.get(to);
+        collect(layout, shard, rankSquares, rankElements);
+        if (shard.columns().nonFinite() != null) {
+          for (int layer : shard.columns().nonFinite().layers()) {
+            firstNonFinite[layer] = lowest(firstNonFinite[layer], rank);
+          }
+        }
       }
-      Layout.Slices slices = layout.slices(shard.stage(), shard.coords());
-      double scale = shard.lossScale() == null ? 1 : shard.lossScale();
-      LayerColumns columns = shard.columns();
-      for (int i = 0; i < columns.size(); i++) {
-        int layer = columns.layer(i);
-        long elements = columns.elements() == null ? slices.elements(layer) : columns.elements()[i];
-        if (elements == 0) {
+      // What a rank has of a layer may be cut into several raw slices. Of some of them follows no
+      // norm of the rank to compare: those that come later will not know of these.
+      Shard last = shards.get(to - 1);
+      boolean whole = last.columns().raw() == null || to - from == last.parts();
+      Layout.Slices slices = layout.slices(last.stage(), last.coords());
+      for (int layer = 0; layer < layers; layer++) {
+        long elements = rankElements[layer];
+        if (elements == 0 || (!whole && elements < slices.elements(layer))) {
+          log2Rms[row][layer] = Float.NaN;
           continue;
         }
-        double norm = columns.norm()[i] / scale;
-        LayerSums.add(squares, low, layer, norm * norm);
+        LayerSums.add(squares, low, layer, rankSquares[layer]);
         ranks[layer]++;
-        log2Rms[row][layer] = (float) (Math.log(norm * norm / (double) elements) / (2 * LOG2));
-      }
-      if (columns.nonFinite() != null) {
-        for (int layer : columns.nonFinite().layers()) {
-          firstNonFinite[layer] = lowest(firstNonFinite[layer], shard.rank());
-        }
+        log2Rms[row][layer] =
+            (float) (Math.log(rankSquares[layer] / (double) elements) / (2 * LOG2));
       }
     }
     LayerRows out = new LayerRows(layers);
@@ -109,6 +121,18 @@ public record LocalSums(
       out.endLayer(layer, order, values, count);
     }
     return out.with(squares, low, ranks, firstNonFinite);
+  }
+
+  private static void collect(Layout layout, Shard shard, double[] squares, long[] elements) {
+    Layout.Slices slices = layout.slices(shard.stage(), shard.coords());
+    double scale = shard.lossScale() == null ? 1 : shard.lossScale();
+    LayerColumns columns = shard.columns();
+    for (int i = 0; i < columns.size(); i++) {
+      int layer = columns.layer(i);
+      squares[layer] += columns.square(i) / scale / scale;
+      elements[layer] +=
+          columns.elements() == null ? slices.elements(layer) : columns.elements()[i];
+    }
   }
 
   private static int lowest(int rank, int other) {

@@ -3,41 +3,89 @@ package io.gradflow.core.norm;
 import java.time.Duration;
 
 /**
- * Tells a missing rank from an outage: a timeout is up only if others were heard meanwhile.
+ * Tells a missing rank from what only looks like one: an outage, a recovery, a backlog.
  *
  * <p>At a deadline, if the subtask heard nothing at all for half the timeout, the deadline is held;
  * when something comes again, it is put off to half a timeout later, so that what was delayed
  * together has the time to arrive together. A new subtask has heard nothing: deadlines restored
- * with its state are treated in the same way. One per subtask, never part of the state.
+ * with its state are treated in the same way.
+ *
+ * <p>A backlog is read partition by partition, some far behind others. How far, the records
+ * themselves tell: the broker wrote when it took them. While something is read that was written
+ * before a step could have been complete, the step is held; what is unread is not missing.
+ *
+ * <p>One per subtask, never part of the state. Assumed: the brokers' clocks agree to a second.
  */
-public final class Patience {
+final class Patience {
+  /** Brokers' clocks, and two partitions read side by side, differ by less. */
+  private static final long CLOCKS_AGREE_MS = 1_000;
+
+  /** How soon to look again at what is held until more has been read. */
+  static final long LOOK_AGAIN_MS = 500;
+
   private static final long NEVER = Long.MIN_VALUE;
   private final long halfMs;
-  private final long readyAt;
+  private long startedAt = NEVER;
   private long heardAt = NEVER;
   private long resumedAt = NEVER;
+  private long newestWrittenAt = NEVER;
+  private long lagsSince = NEVER;
+  private long lag;
+  private long lagBefore;
 
-  /** Of a subtask that starts now. */
-  public Patience(Duration timeout, long nowMs) {
+  Patience(Duration timeout) {
     halfMs = Math.max(1, timeout.toMillis() / 2);
-    readyAt = nowMs + halfMs;
   }
 
   /** Before this, not even a deadline that expects silence is up: the subtask has just started. */
-  public long readyAt() {
-    return readyAt;
+  long readyAt(long nowMs) {
+    start(nowMs);
+    return startedAt + halfMs;
+  }
+
+  private void start(long nowMs) {
+    startedAt = startedAt == NEVER ? nowMs : startedAt;
   }
 
   /** Something reached the subtask. */
-  public void heard(long nowMs) {
+  void heard(long nowMs) {
+    start(nowMs);
     if (heardAt == NEVER || nowMs - heardAt > halfMs) {
       resumedAt = nowMs;
     }
     heardAt = Math.max(heardAt, nowMs);
   }
 
+  /** Something reached the subtask that was written at {@code writtenAtMs}. */
+  void read(long nowMs, long writtenAtMs) {
+    heard(nowMs);
+    turn(nowMs);
+    // A clock that is ahead must not make everybody else look late.
+    newestWrittenAt = Math.max(newestWrittenAt, Math.min(writtenAtMs, nowMs));
+    lag = Math.max(lag, newestWrittenAt - writtenAtMs);
+  }
+
+  /**
+   * Whether something was read of late that was written before then: of that time, more may come.
+   */
+  boolean isBehind(long writtenAtMs, long nowMs) {
+    turn(nowMs);
+    long furthest = Math.max(lag, lagBefore);
+    return furthest > CLOCKS_AGREE_MS && newestWrittenAt - furthest < writtenAtMs;
+  }
+
+  private void turn(long nowMs) {
+    if (lagsSince == NEVER || nowMs - lagsSince >= halfMs) {
+      boolean adjoins = lagsSince != NEVER && nowMs - lagsSince < 2 * halfMs;
+      lagBefore = adjoins ? lag : 0;
+      lag = 0;
+      lagsSince = nowMs;
+    }
+  }
+
   /** When to look at the deadline again; not after {@code nowMs} means that it is up. */
-  public long nextLook(long deadlineMs, long nowMs) {
+  long nextLook(long deadlineMs, long nowMs) {
+    start(nowMs);
     if (deadlineMs > nowMs) {
       return deadlineMs;
     }
@@ -45,5 +93,11 @@ public final class Patience {
       return nowMs + halfMs;
     }
     return Math.max(deadlineMs, resumedAt + halfMs);
+  }
+
+  /** The same for a deadline of what could be complete when all written by then is read. */
+  long nextLook(long deadlineMs, long writtenByMs, long nowMs) {
+    long look = nextLook(deadlineMs, nowMs);
+    return look <= nowMs && isBehind(writtenByMs, nowMs) ? nowMs + LOOK_AGAIN_MS : look;
   }
 }

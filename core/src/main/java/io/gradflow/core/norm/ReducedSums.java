@@ -73,8 +73,8 @@ public record ReducedSums(
       sums.add(
           at,
           count,
-          columns.norm()[i] / scale,
-          columns.sumAbs() == null ? Double.NaN : columns.sumAbs()[i] / scale,
+          columns.square(i) / scale / scale,
+          columns.sumAbs(i) / scale,
           columns.maxAbs()[i] / scale,
           columns.zeros() == null ? -1 : columns.zeros()[i]);
       if (bad != null) {
@@ -92,6 +92,9 @@ public record ReducedSums(
         complete(layer, of, sums, at, 1, square, square);
         sums.clear(at);
       }
+    }
+    if (shard.part() == shard.parts() - 1) {
+      partial.removeIf(waiting -> waiting.sums().isEmpty());
     }
   }
 

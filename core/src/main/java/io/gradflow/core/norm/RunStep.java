@@ -9,30 +9,36 @@ import java.util.List;
  * late revises it.
  *
  * @param firstAt arrival of the first part, ms
+ * @param writtenAt when the broker took the first shard of the first part, ms
  * @param closedBy the weakest reason of the parts and, once closed, of the step
  * @param torn a group says that reading began in the middle of the step
  * @param late published after a later step had left
  * @param receivedLocal per rank group: its ranks all of whose parts of that stage are in
  * @param receivedReduced likewise
+ * @param conflicting per rank group: its ranks that contradicted themselves
  * @param sums of the parts
  * @param events that precede the step; known once it is closed
  */
 public record RunStep(
     long firstAt,
+    long writtenAt,
     ClosedBy closedBy,
     boolean torn,
     boolean late,
     long[] receivedLocal,
     long[] receivedReduced,
+    long[] conflicting,
     StepSums sums,
     List<RunEvent> events) {
 
-  static RunStep opened(int groups, boolean late, long now) {
+  static RunStep opened(int groups, boolean late, long now, long writtenAt) {
     return new RunStep(
         now,
+        writtenAt,
         ClosedBy.COMPLETE,
         false,
         late,
+        new long[groups],
         new long[groups],
         new long[groups],
         StepSums.NONE,
@@ -43,13 +49,16 @@ public record RunStep(
   RunStep with(Layout layout, StepDelta delta) {
     receivedLocal[delta.group()] |= delta.receivedLocal();
     receivedReduced[delta.group()] |= delta.receivedReduced();
+    conflicting[delta.group()] |= delta.conflicting();
     return new RunStep(
         firstAt,
+        writtenAt,
         delta.closedBy() == null ? closedBy : weaker(closedBy, delta.closedBy()),
         torn || delta.torn(),
         late,
         receivedLocal,
         receivedReduced,
+        conflicting,
         sums.with(layout, delta.sums()),
         events);
   }
@@ -58,11 +67,13 @@ public record RunStep(
   RunStep closed(ClosedBy reason, List<RunEvent> preceding) {
     return new RunStep(
         firstAt,
+        writtenAt,
         weaker(closedBy, reason),
         torn,
         late,
         receivedLocal,
         receivedReduced,
+        conflicting,
         sums,
         preceding);
   }

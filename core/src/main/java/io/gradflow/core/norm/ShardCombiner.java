@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * Puts the shards of one rank group together, step by step, and sends on what the group has of a
@@ -26,14 +27,29 @@ import java.util.List;
  * <p>An attempt is fenced by the first valid shard of a higher one, never by an event: events are
  * read from another topic, and on replay they come before the shards of every attempt.
  *
+ * <p>One for all groups of a subtask: it knows when the subtask has last heard of anything, how far
+ * apart it reads its partitions, and how much it holds. After a restore a new one begins afresh.
+ *
  * <p>Assumed: the records of one rank arrive in the order it sent them, as one partition gives
  * them.
  */
 public final class ShardCombiner {
+  private static final String NO_ROOM = "no-room";
+
+  /** What a held shard takes beside its columns, roughly. */
+  private static final int SHARD_BYTES = 300;
+
+  /** Beyond so many times the open steps allowed, the oldest closes at once. */
+  private static final int CROWD = 16;
+
   private final CombiningPolicy policy;
+  private final Patience patience;
+  private final Room room;
 
   public ShardCombiner(CombiningPolicy policy) {
     this.policy = policy;
+    patience = new Patience(policy.timeout());
+    room = new Room(policy.limits());
   }
 
   /** Where results go. */
@@ -52,18 +68,29 @@ public final class ShardCombiner {
 
     /** A step was closed to make room for others. */
     void closedForRoom();
+
+    /** A shard or layout was rejected because a limit of the subtask is reached. */
+    void refused(Limits.Kind limit);
+  }
+
+  /** What the subtask holds. */
+  public Room room() {
+    return room;
   }
 
   /** A shard of one of the group's ranks. */
   public void shard(GroupState state, Shard shard, long now, Output out) {
+    HeldShard held = new HeldShard(now, shard);
+    patience.read(now, held.writtenAt());
     Work work = new Work(state, RankGroup.of(shard), now, out);
     out.count(ShardFate.RECEIVED, 1);
-    work.receive(new HeldShard(now, shard));
+    work.receive(held);
     work.leave();
   }
 
   /** What the group is told of its run. */
   public void notice(GroupState state, GroupNotice notice, long now, Output out) {
+    patience.heard(now);
     Work work = new Work(state, notice.key(), now, out);
     if (notice.layout() != null) {
       work.learn(notice.layout());
@@ -74,13 +101,13 @@ public final class ShardCombiner {
   }
 
   /** The time asked for has come. */
-  public void wake(GroupState state, RankGroup key, Patience patience, long now, Output out) {
+  public void wake(GroupState state, RankGroup key, long now, Output out) {
     GroupIndex index = state.index().get();
     if (index == null) {
       return;
     }
     Work work = new Work(state, key, now, out);
-    work.lookAtDeadlines(patience);
+    work.lookAtDeadlines();
   }
 
   /** No input will come any more: all that is open is closed, and nothing is retained. */
@@ -102,6 +129,8 @@ public final class ShardCombiner {
     private long nextTicket;
     private int waiting;
     private long waitingBytes;
+    private long layers;
+    private long bytes;
     private long lastInputAt;
     private long armedAt = Long.MAX_VALUE;
 
@@ -123,6 +152,8 @@ public final class ShardCombiner {
       nextTicket = index.nextTicket();
       waiting = index.waiting();
       waitingBytes = index.waitingBytes();
+      layers = index.layers();
+      bytes = index.bytes();
       armedAt = index.armedAt();
     }
 
@@ -139,8 +170,8 @@ public final class ShardCombiner {
     }
 
     private void await(HeldShard held) {
-      long bytes = bytes(held.shard().columns());
-      if (waiting >= policy.waitingShards() || waitingBytes + bytes > policy.waitingBytes()) {
+      long more = bytes(held.shard().columns());
+      if (waiting >= policy.waitingShards() || waitingBytes + more > policy.waitingBytes()) {
         reject(
             held.shard(),
             "no-manifest",
@@ -148,13 +179,39 @@ public final class ShardCombiner {
                 + " is unknown and no room is left to wait for it; publish it before the shards");
         return;
       }
+      Limits.Kind limit = room.refusal(key, 0, more);
+      if (limit != null) {
+        refuse(held.shard(), limit);
+        return;
+      }
       waiting++;
-      waitingBytes += bytes;
+      waitingBytes += more;
       state.waiting().put(nextTicket++, held);
       arm(now + policy.manifestWait().toMillis());
     }
 
     void learn(Layout layout) {
+      if (state.layouts().get(layout.manifestId()) == null) {
+        Limits.Kind limit = room.refusal(key, 0, bytes(layout));
+        if (limit != null) {
+          out.refused(limit);
+          // A manifest comes once: each that is refused is worth saying.
+          out.rejection(
+              new Rejection(
+                  NO_ROOM,
+                  "manifest %016x of run %s: %s; raise gradflow.limits.%s and publish it again"
+                      .formatted(
+                          layout.manifestId(),
+                          key.runId(),
+                          room.describe(limit),
+                          limit.name().toLowerCase(Locale.ROOT)),
+                  new StepId(key.runId(), attempt, layout.stream(), -1),
+                  -1,
+                  null));
+          return;
+        }
+        bytes += bytes(layout);
+      }
       state.layouts().put(layout.manifestId(), layout);
       for (long ticket : tickets()) {
         HeldShard held = state.waiting().get(ticket);
@@ -208,15 +265,21 @@ public final class ShardCombiner {
         fence(id.attempt());
       }
       Lane lane = new Lane(id.attempt(), id.stream(), shard.manifestId());
+      Limits.Kind limit = makeRoom(lane, layout, bytes(shard.columns()));
+      if (limit != null) {
+        refuse(shard, limit);
+        return;
+      }
       GroupLane progress = state.lanes().get(lane);
       if (progress == null) {
         progress = GroupLane.fresh();
         lanes.add(lane);
+        layers += layout.layerCount();
       }
       progress = progress.heard(shard.stage(), member, id.step(), now);
       GroupStep step = state.steps().get(lane.at(id.step()));
       if (step == null) {
-        step = GroupStep.opened(held.arrivedAt());
+        step = GroupStep.openedBy(held);
         if (id.step() > progress.lastClosed()) {
           progress = progress.opened(id.step());
         } else if (progress.closed().length >= policy.rememberedSteps()
@@ -229,11 +292,32 @@ public final class ShardCombiner {
           step = step.sent(0);
         }
       }
-      contribute(layout, lane, step, held);
-      settle(lane, layout, progress);
+      settle(lane, layout, contribute(layout, lane, progress, step, held));
     }
 
-    private void contribute(Layout layout, Lane lane, GroupStep step, HeldShard held) {
+    /** Closes steps of the lane until it may hold more; the limit that is reached all the same. */
+    private Limits.Kind makeRoom(Lane lane, Layout layout, long moreBytes) {
+      GroupLane progress = state.lanes().get(lane);
+      account();
+      while (true) {
+        Limits.Kind limit =
+            room.refusal(key, progress == null ? layout.layerCount() : 0, moreBytes);
+        if (limit != Limits.Kind.BYTES || progress == null || progress.open().length == 0) {
+          return limit;
+        }
+        out.closedForRoom();
+        progress = close(lane, layout, progress, progress.open()[0], ClosedBy.TIMEOUT);
+        state.lanes().put(lane, progress);
+        account();
+      }
+    }
+
+    private void account() {
+      room.holds(key, layers, bytes + waitingBytes);
+    }
+
+    private GroupLane contribute(
+        Layout layout, Lane lane, GroupLane progress, GroupStep step, HeldShard held) {
       Shard shard = held.shard();
       LaneStep at = lane.at(shard.id().step());
       Long known = step.hashOf(GroupStep.key(shard));
@@ -241,16 +325,20 @@ public final class ShardCombiner {
         boolean same = known == shard.contentHash();
         out.count(same ? ShardFate.DUPLICATE : ShardFate.CONFLICT, 1);
         if (!same) {
-          state.steps().put(at, step.withConflict());
+          int member = shard.rank() % Layout.GROUP_SIZE;
+          if (step.closed()) {
+            return progress.contradicted(member);
+          }
+          state.steps().put(at, step.contradicted(member));
         }
-        return;
+        return progress;
       }
       GroupStep more = step.with(shard);
       boolean microBatch = shard.accumIndex() < shard.accumSteps() - 1;
       if (microBatch) {
         out.count(step.closed() ? ShardFate.LATE : ShardFate.MERGED, 1);
       } else if (step.closed()) {
-        StepSums sums = StepSums.of(layout, List.of(held), step.firstAt(), 0, step.weighed());
+        StepSums sums = StepSums.of(layout, List.of(held), step.firstAt(), step.weighed());
         out.count(ShardFate.LATE, 1);
         out.delta(
             new StepDelta(
@@ -261,12 +349,16 @@ public final class ShardCombiner {
                 false,
                 more.local() & ~step.local(),
                 more.reduced() & ~step.reduced(),
+                0,
+                step.writtenAt(),
                 sums));
         more = more.sent(1L << (shard.rank() % Layout.GROUP_SIZE));
       } else {
         state.shards().put(at.contribution(GroupStep.key(shard)), held);
+        bytes += bytes(shard.columns());
       }
       state.steps().put(at, more);
+      return progress;
     }
 
     /** Closes what can be closed, lowest first. */
@@ -297,16 +389,21 @@ public final class ShardCombiner {
           ahead++;
         }
       }
-      if (ahead >= Math.ceil(policy.quorum() * Long.bitCount(due))) {
-        long ripe = state.steps().get(lane.at(step)).firstAt() + policy.quorumWait().toMillis();
-        if (ripe <= now) {
+      boolean outrun = ahead >= Math.ceil(policy.quorum() * Long.bitCount(due));
+      boolean crowded = progress.open().length > policy.openSteps();
+      if (outrun || crowded) {
+        GroupStep held = state.steps().get(lane.at(step));
+        long wait = policy.quorumWait().toMillis();
+        boolean ripe =
+            held.firstAt() + wait <= now && !patience.isBehind(held.writtenAt() + wait, now);
+        if (ripe && outrun) {
           return ClosedBy.QUORUM;
         }
-        arm(ripe);
-      }
-      if (progress.open().length > policy.openSteps()) {
-        out.closedForRoom();
-        return ClosedBy.TIMEOUT;
+        if (ripe || progress.open().length > (long) CROWD * policy.openSteps()) {
+          out.closedForRoom();
+          return ClosedBy.TIMEOUT;
+        }
+        arm(Math.max(held.firstAt() + wait, now + Patience.LOOK_AGAIN_MS));
       }
       RunEnd end = RunEnd.of(ends, lane);
       long last = progress.open()[progress.open().length - 1];
@@ -335,10 +432,11 @@ public final class ShardCombiner {
         if (shard != null) {
           shards.add(shard);
           ranks |= 1L << (shard.shard().rank() % Layout.GROUP_SIZE);
+          bytes -= bytes(shard.shard().columns());
           state.shards().remove(at.contribution(contribution));
         }
       }
-      StepSums sums = StepSums.of(layout, shards, held.firstAt(), held.conflicts(), 0);
+      StepSums sums = StepSums.of(layout, shards, held.firstAt(), 0);
       long missingLocal = layout.due(Stage.LOCAL, key.group(), step) & ~held.local();
       long missingReduced = layout.due(Stage.REDUCED, key.group(), step) & ~held.reduced();
       boolean torn =
@@ -356,6 +454,8 @@ public final class ShardCombiner {
               torn,
               held.local(),
               held.reduced(),
+              held.conflicting() | progress.conflicting(),
+              held.writtenAt(),
               sums));
       boolean missed = reason != ClosedBy.FINISHED;
       return remember(
@@ -413,13 +513,14 @@ public final class ShardCombiner {
       }
       state.lanes().remove(lane);
       lanes.remove(lane);
+      layers -= layoutOf(lane).layerCount();
     }
 
     private Layout layoutOf(Lane lane) {
       return state.layouts().get(lane.manifestId());
     }
 
-    void lookAtDeadlines(Patience patience) {
+    void lookAtDeadlines() {
       lastInputAt = state.index().get().lastInputAt();
       armedAt = Long.MAX_VALUE;
       long timeout = policy.timeout().toMillis();
@@ -430,8 +531,9 @@ public final class ShardCombiner {
           long step = progress.open()[0];
           ClosedBy reason = reasonToClose(lane, layout, progress, step);
           if (reason == null) {
+            GroupStep held = state.steps().get(lane.at(step));
             long look =
-                patience.nextLook(state.steps().get(lane.at(step)).firstAt() + timeout, now);
+                patience.nextLook(held.firstAt() + timeout, held.writtenAt() + timeout, now);
             if (look > now) {
               arm(look);
               break;
@@ -446,7 +548,11 @@ public final class ShardCombiner {
         RunEnd end = RunEnd.of(ends, lane);
         if (end != null && progress.open().length > 0) {
           long silentSince = Math.max(end.arrivedAt(), progress.lastShardAt());
-          long over = Math.max(silentSince + timeout, patience.readyAt());
+          long over = Math.max(silentSince + timeout, patience.readyAt(now));
+          GroupStep first = state.steps().get(lane.at(progress.open()[0]));
+          if (over <= now && patience.isBehind(first.writtenAt() + timeout, now)) {
+            over = now + Patience.LOOK_AGAIN_MS;
+          }
           if (over <= now) {
             closeAll(lane, ClosedBy.TIMEOUT);
           } else {
@@ -454,7 +560,7 @@ public final class ShardCombiner {
           }
         }
       }
-      giveUpWaiting(patience);
+      giveUpWaiting();
       long retention = lastInputAt + retention().toMillis();
       if (retention <= now) {
         drop();
@@ -468,7 +574,7 @@ public final class ShardCombiner {
       return RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
     }
 
-    private void giveUpWaiting(Patience patience) {
+    private void giveUpWaiting() {
       for (long ticket : tickets()) {
         HeldShard held = state.waiting().get(ticket);
         long look = patience.nextLook(held.arrivedAt() + policy.manifestWait().toMillis(), now);
@@ -507,6 +613,7 @@ public final class ShardCombiner {
       state.layouts().keys().forEach(layouts::add);
       layouts.forEach(state.layouts()::remove);
       state.index().set(null);
+      room.holds(key, 0, 0);
     }
 
     private void arm(long at) {
@@ -517,6 +624,7 @@ public final class ShardCombiner {
     }
 
     void leave() {
+      account();
       arm(lastInputAt + retention().toMillis());
       state
           .index()
@@ -528,8 +636,26 @@ public final class ShardCombiner {
                   nextTicket,
                   waiting,
                   waitingBytes,
+                  layers,
+                  bytes,
                   lastInputAt,
                   armedAt));
+    }
+
+    /** A limit can cost any number of shards: each counts, only the first is reported. */
+    private void refuse(Shard shard, Limits.Kind limit) {
+      out.refused(limit);
+      if (room.isNews(limit)) {
+        reject(
+            shard,
+            NO_ROOM,
+            room.describe(limit)
+                + "; raise gradflow.limits."
+                + limit.name().toLowerCase(Locale.ROOT)
+                + " or the parallelism. More are left out unreported until there is room");
+      } else {
+        out.count(ShardFate.REJECTED, 1);
+      }
     }
 
     private void reject(Shard shard, String reason, String detail) {
@@ -548,13 +674,17 @@ public final class ShardCombiner {
     return "manifest %016x".formatted(shard.manifestId());
   }
 
+  private static long bytes(Layout layout) {
+    return SHARD_BYTES + 12L * layout.layerCount();
+  }
+
   private static long bytes(LayerColumns columns) {
     if (columns == null || columns.norm() == null) {
-      return 0;
+      return SHARD_BYTES;
     }
     long perLayer = 4L * (columns.layers() == null ? 3 : 4);
     perLayer += columns.elements() == null ? 0 : 8;
     perLayer += columns.zeros() == null ? 0 : 8;
-    return perLayer * columns.size();
+    return SHARD_BYTES + perLayer * columns.size();
   }
 }

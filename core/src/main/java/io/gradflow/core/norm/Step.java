@@ -16,8 +16,9 @@ import java.util.List;
  * @param worldSize ranks of the run as the manifest has it
  * @param missingRanks ranks that were due and did not (wholly) report, ascending; empty when
  *     complete
- * @param conflicts contributions that contradicted an earlier one of the same rank; the earlier
- *     stayed
+ * @param conflictingRanks ranks that sent something that contradicts what they had sent of this
+ *     step or, since the step before left, of a closed one, ascending; the earlier stays. Empty as
+ *     a rule
  * @param incompleteLayers indices of layers with completeness below 1; null when there is none
  * @param incompleteCompleteness aligned: elements received over elements expected
  * @param globalNorm L2 over all layers; NaN when any layer has none
@@ -36,7 +37,7 @@ public record Step(
     double completeness,
     int worldSize,
     int[] missingRanks,
-    int conflicts,
+    int[] conflictingRanks,
     int[] incompleteLayers,
     double[] incompleteCompleteness,
     double globalNorm,

@@ -26,9 +26,11 @@ import java.util.List;
  */
 public final class StepAssembler {
   private final AssemblingPolicy policy;
+  private final Patience patience;
 
   public StepAssembler(AssemblingPolicy policy) {
     this.policy = policy;
+    patience = new Patience(policy.timeout());
   }
 
   /** Where results go. */
@@ -51,6 +53,12 @@ public final class StepAssembler {
 
   /** A part of a step, or a revision of one. */
   public void delta(RunState state, StepDelta delta, long now, Output out) {
+    if (delta.closedBy() == null) {
+      // A revision is of long ago by its nature.
+      patience.heard(now);
+    } else {
+      patience.read(now, delta.writtenAt());
+    }
     Work work = new Work(state, delta.id().runId(), now, out);
     work.receive(delta);
     work.leave();
@@ -58,6 +66,7 @@ public final class StepAssembler {
 
   /** News of the run. */
   public void notice(RunState state, RunNotice notice, long now, Output out) {
+    patience.heard(now);
     Work work = new Work(state, notice.runId(), now, out);
     if (notice.manifest() != null) {
       work.learn(Layout.of(notice.manifest()));
@@ -68,9 +77,9 @@ public final class StepAssembler {
   }
 
   /** The time asked for has come. */
-  public void wake(RunState state, String runId, Patience patience, long now, Output out) {
+  public void wake(RunState state, String runId, long now, Output out) {
     if (state.index().get() != null) {
-      new Work(state, runId, now, out).lookAtDeadlines(patience);
+      new Work(state, runId, now, out).lookAtDeadlines();
     }
   }
 
@@ -185,7 +194,7 @@ public final class StepAssembler {
       }
       RunStep held = state.steps().get(at);
       if (step > progress.lastClosed()) {
-        held = held == null ? RunStep.opened(layout.groups(), false, now) : held;
+        held = held == null ? RunStep.opened(layout.groups(), false, now, delta.writtenAt()) : held;
         state.steps().put(at, held.with(layout, delta));
         settle(lane, layout, progress.opened(step));
         return;
@@ -200,7 +209,7 @@ public final class StepAssembler {
             lane,
             layout,
             step,
-            RunStep.opened(layout.groups(), true, now)
+            RunStep.opened(layout.groups(), true, now, delta.writtenAt())
                 .with(layout, delta)
                 .closed(ClosedBy.TIMEOUT, List.of()));
         progress = remember(lane, progress.overtaken(step));
@@ -226,24 +235,15 @@ public final class StepAssembler {
     }
 
     private ClosedBy reasonToClose(Layout layout, RunLane progress, long step) {
-      long lead = step + (long) policy.quorumLead() * layout.every();
       boolean complete = true;
-      int due = 0;
-      int ahead = 0;
       for (int group = 0; group < layout.groups(); group++) {
-        if (isDue(layout, group, step)) {
-          due++;
-          ahead += progress.groupLast()[group] >= lead ? 1 : 0;
-          complete &=
-              progress.groupLast()[group] >= step
-                  || progress.misses()[group] >= policy.patienceSteps();
-        }
+        complete &=
+            !isDue(layout, group, step)
+                || progress.groupLast()[group] >= step
+                || progress.misses()[group] >= policy.patienceSteps();
       }
       if (complete) {
         return ClosedBy.COMPLETE;
-      }
-      if (ahead >= Math.ceil(policy.quorum() * due)) {
-        return ClosedBy.QUORUM;
       }
       if (progress.open().length > policy.openSteps()) {
         out.closedForRoom();
@@ -338,7 +338,7 @@ public final class StepAssembler {
       lanes.remove(lane);
     }
 
-    void lookAtDeadlines(Patience patience) {
+    void lookAtDeadlines() {
       lastInputAt = state.index().get().lastInputAt();
       armedAt = Long.MAX_VALUE;
       long timeout = policy.timeout().toMillis();
@@ -347,7 +347,8 @@ public final class StepAssembler {
         RunLane progress = state.lanes().get(lane);
         while (progress.open().length > 0) {
           long step = progress.open()[0];
-          long look = patience.nextLook(state.steps().get(lane.at(step)).firstAt() + timeout, now);
+          RunStep held = state.steps().get(lane.at(step));
+          long look = patience.nextLook(held.firstAt() + timeout, held.writtenAt() + timeout, now);
           if (look > now) {
             arm(look);
             break;
@@ -359,7 +360,11 @@ public final class StepAssembler {
         RunEnd end = RunEnd.of(ends, lane);
         if (end != null && progress.open().length > 0) {
           long silentSince = Math.max(end.arrivedAt(), progress.lastDeltaAt());
-          long over = Math.max(silentSince + timeout, patience.readyAt());
+          long over = Math.max(silentSince + timeout, patience.readyAt(now));
+          RunStep first = state.steps().get(lane.at(progress.open()[0]));
+          if (over <= now && patience.isBehind(first.writtenAt() + timeout, now)) {
+            over = now + Patience.LOOK_AGAIN_MS;
+          }
           if (over <= now) {
             closeAll(lane, ClosedBy.TIMEOUT);
           } else {

@@ -12,6 +12,8 @@ import io.gradflow.core.StepId;
  * @param receivedLocal ranks of the group (bit r being its rank r) all of whose parts of that stage
  *     are in with this delta and were not before
  * @param receivedReduced likewise
+ * @param conflicting ranks of the group that contradicted themselves since the delta before
+ * @param writtenAt when the broker took the step's first shard, ms
  */
 public record StepDelta(
     StepId id,
@@ -21,6 +23,8 @@ public record StepDelta(
     boolean torn,
     long receivedLocal,
     long receivedReduced,
+    long conflicting,
+    long writtenAt,
     StepSums sums) {
 
   /** The lane of the step. */

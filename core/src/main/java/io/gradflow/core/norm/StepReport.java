@@ -63,7 +63,7 @@ final class StepReport {
         completeness(),
         layout.worldSize(),
         missingRanks(),
-        held.sums().conflicts(),
+        ranks(held.conflicting()),
         count == 0 ? null : Arrays.copyOf(incomplete, count),
         count == 0 ? null : Arrays.copyOf(completeness, count),
         globalNorm(norms),
@@ -78,17 +78,24 @@ final class StepReport {
   }
 
   private int[] missingRanks() {
-    int[] missing = new int[layout.worldSize()];
-    int count = 0;
-    for (int group = 0; group < layout.groups(); group++) {
-      long absent =
+    long[] missing = new long[layout.groups()];
+    for (int group = 0; group < missing.length; group++) {
+      missing[group] =
           (layout.due(Stage.LOCAL, group, id.step()) & ~held.receivedLocal()[group])
               | (layout.due(Stage.REDUCED, group, id.step()) & ~held.receivedReduced()[group]);
-      for (; absent != 0; absent &= absent - 1) {
-        missing[count++] = group * Layout.GROUP_SIZE + Long.numberOfTrailingZeros(absent);
+    }
+    return ranks(missing);
+  }
+
+  private static int[] ranks(long[] ofGroups) {
+    int[] ranks = new int[Arrays.stream(ofGroups).mapToInt(Long::bitCount).sum()];
+    int count = 0;
+    for (int group = 0; group < ofGroups.length; group++) {
+      for (long rest = ofGroups[group]; rest != 0; rest &= rest - 1) {
+        ranks[count++] = group * Layout.GROUP_SIZE + Long.numberOfTrailingZeros(rest);
       }
     }
-    return Arrays.copyOf(missing, count);
+    return ranks;
   }
 
   private NormColumns norms() {

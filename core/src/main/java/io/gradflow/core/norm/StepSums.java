@@ -11,23 +11,16 @@ import java.util.List;
  * sums of all of them, in any order (to less than 1e-15 of each).
  *
  * @param contributions shards in these sums
- * @param conflicts shards that contradicted one in these sums and were left out
  * @param reduced what norms follow from; null if no shard of that stage is in
  * @param local what ranks are compared by; null if no shard of that stage is in
  * @param ranks the single ranks
  * @param scalars numbers that belong to no layer
  */
 public record StepSums(
-    int contributions,
-    int conflicts,
-    ReducedSums reduced,
-    LocalSums local,
-    RankRows ranks,
-    ScalarSums scalars) {
+    int contributions, ReducedSums reduced, LocalSums local, RankRows ranks, ScalarSums scalars) {
 
   /** Sums of nothing. */
-  public static final StepSums NONE =
-      new StepSums(0, 0, null, null, RankRows.NONE, ScalarSums.NONE);
+  public static final StepSums NONE = new StepSums(0, null, null, RankRows.NONE, ScalarSums.NONE);
 
   /**
    * The sums of shards of one step, each with its arrival.
@@ -37,8 +30,7 @@ public record StepSums(
    * @param weighed whether losses and weights of a rank (its place in its group) are counted
    *     elsewhere already, as a bitmap
    */
-  static StepSums of(
-      Layout layout, List<HeldShard> held, long firstAt, int conflicts, long weighed) {
+  static StepSums of(Layout layout, List<HeldShard> held, long firstAt, long weighed) {
     ReducedSums reduced = null;
     List<Shard> locals = new ArrayList<>();
     RankRows ranks = RankRows.NONE;
@@ -81,16 +73,14 @@ public record StepSums(
                   new long[] {dropped}));
       from = to;
     }
-    return new StepSums(
-        held.size(), conflicts, reduced, LocalSums.of(layout, locals), ranks, scalars);
+    return new StepSums(held.size(), reduced, LocalSums.of(layout, locals), ranks, scalars);
   }
 
   private static double squares(Shard shard) {
     double scale = shard.lossScale() == null ? 1 : shard.lossScale();
     double sum = 0;
-    for (float norm : shard.columns().norm()) {
-      double unscaled = norm / scale;
-      sum += unscaled * unscaled;
+    for (int i = 0; i < shard.columns().size(); i++) {
+      sum += shard.columns().square(i) / scale / scale;
     }
     return sum;
   }
@@ -104,7 +94,6 @@ public record StepSums(
     }
     return new StepSums(
         contributions + other.contributions,
-        conflicts + other.conflicts,
         both,
         LocalSums.merged(local, other.local),
         ranks.with(other.ranks),

@@ -14,6 +14,8 @@ package io.gradflow.core.shard;
  * @param sumAbs L1 norm; may be null
  * @param zeros count of exact zeros; may be null
  * @param nonFinite null when every element is finite
+ * @param raw null unless the slices were measured from raw values; a layer may then have several
+ *     slices of one rank, each in a record of its own
  */
 public record LayerColumns(
     int firstLayer,
@@ -23,7 +25,21 @@ public record LayerColumns(
     float[] maxAbs,
     float[] sumAbs,
     long[] zeros,
-    NonFinite nonFinite) {
+    NonFinite nonFinite,
+    RawSlices raw) {
+
+  /** Statistics as trainers publish them. */
+  public LayerColumns(
+      int firstLayer,
+      int[] layers,
+      long[] elements,
+      float[] norm,
+      float[] maxAbs,
+      float[] sumAbs,
+      long[] zeros,
+      NonFinite nonFinite) {
+    this(firstLayer, layers, elements, norm, maxAbs, sumAbs, zeros, nonFinite, null);
+  }
 
   /** Number of layers these columns speak of. */
   public int size() {
@@ -33,5 +49,18 @@ public record LayerColumns(
   /** The manifest's index of the layer in position {@code i}. */
   public int layer(int i) {
     return layers == null ? firstLayer + i : layers[i];
+  }
+
+  /** Squared L2 norm of the slice in position {@code i}, as exact as it is known. */
+  public double square(int i) {
+    return raw == null ? (double) norm[i] * norm[i] : raw.squares()[i];
+  }
+
+  /** L1 norm of the slice in position {@code i}, as exact as it is known; NaN if it is not. */
+  public double sumAbs(int i) {
+    if (raw != null) {
+      return raw.sumAbs()[i];
+    }
+    return sumAbs == null ? Double.NaN : sumAbs[i];
   }
 }

@@ -316,6 +316,13 @@ public record Layout(
         return expected(
             "0 to " + elements[layer] + " elements in layer " + layer, columns.elements()[i]);
       }
+      if (columns.raw() != null
+          && (columns.raw().offset()[i] < 0
+              || columns.raw().offset()[i] > elements[layer] - columns.elements()[i])) {
+        return expected(
+            "a slice within the " + elements[layer] + " elements of layer " + layer,
+            columns.elements()[i] + " from " + columns.raw().offset()[i] + " on");
+      }
       if (columns.zeros() != null
           && (columns.zeros()[i] < 0 || columns.zeros()[i] > elements[layer])) {
         return expected("0 to " + elements[layer] + " zeros in layer " + layer, columns.zeros()[i]);

@@ -8,7 +8,8 @@ import io.gradflow.core.StepId;
  * What one rank knows of its gradients at one step and stage.
  *
  * @param coords the rank's coordinates, aligned with the manifest's mesh
- * @param part of {@code parts}: a shard that does not fit a record is split by layers
+ * @param part of {@code parts}: a shard that does not fit a record is split by layers, raw values
+ *     into slices of layers
  * @param previousStep the step published before this one, -1 at the first: sampled publishing is no
  *     loss
  * @param accumIndex which micro-batch of {@code accumSteps}; only the last holds the step's
@@ -56,6 +57,36 @@ public record Shard(
     LayerColumns columns,
     Origin origin) {
 
+  /** This shard as part {@code part} of {@code parts}, with the columns of that part. */
+  public Shard part(int part, int parts, LayerColumns columns) {
+    return new Shard(
+        id,
+        rank,
+        coords,
+        part,
+        parts,
+        manifestId,
+        stage,
+        previousStep,
+        accumIndex,
+        accumSteps,
+        sentAt,
+        producerSeq,
+        dropped,
+        weight,
+        lossScale,
+        stepSkipped,
+        clip,
+        reportedGlobalNorm,
+        loss,
+        validationLoss,
+        learningRates,
+        host,
+        device,
+        columns,
+        origin);
+  }
+
   /**
    * The hash of what this shard says of its step. A record sent twice has one hash, whatever its
    * send time, sequence number or place in the topic.
@@ -66,6 +97,13 @@ public record Shard(
     hash.add(loss == null ? Double.NEGATIVE_INFINITY : loss);
     hash.add((long) columns.firstLayer()).add(columns.layers()).add(columns.elements());
     hash.add(columns.norm()).add(columns.maxAbs()).add(columns.sumAbs()).add(columns.zeros());
+    RawSlices raw = columns.raw();
+    if (raw != null) {
+      hash.add(raw.offset());
+      for (int i = 0; i < columns.size(); i++) {
+        hash.add(raw.squares()[i]).add(raw.sumAbs()[i]);
+      }
+    }
     NonFinite bad = columns.nonFinite();
     if (bad != null) {
       hash.add(bad.layers()).add(bad.nans()).add(bad.posInfs()).add(bad.negInfs());

@@ -1,5 +1,6 @@
 package io.gradflow.core.detect;
 
+import static io.gradflow.core.detect.FindingKind.CONTRACT;
 import static io.gradflow.core.detect.FindingKind.DEAD_LAYER;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SPIKE;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_TREND;
@@ -9,6 +10,7 @@ import static io.gradflow.core.detect.FindingKind.VANISHING_DEPTH;
 import static io.gradflow.core.detect.FindingKind.VANISHING_TREND;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.Step;
@@ -310,6 +312,31 @@ class RunDetectorTest {
   }
 
   @Test
+  void aRankThatContradictsItselfIsNamedAtOnce() {
+    var run =
+        new SimulatedRun(1, 0.2)
+            .healthy(5)
+            .steps(1, s -> s.contradicting(2))
+            .healthy(1)
+            .steps(2, s -> s.contradicting(1, 3))
+            .healthy(30);
+
+    assertThat(run.findings())
+        .extracting(Finding::kind, Finding::rank, Finding::onsetStep, Finding::severity)
+        .containsExactly(
+            tuple(CONTRACT, 2, 5L, Severity.WARNING),
+            tuple(CONTRACT, 1, 7L, Severity.WARNING),
+            tuple(CONTRACT, 1, 7L, Severity.WARNING));
+    assertThat(run.findings().get(1).message())
+        .isEqualTo(
+            "Rank 1 sent two different records for one step, at step 7 or shortly before; the first"
+                + " counts. Look for a second process that publishes as rank 1. Another rank did so"
+                + " too.");
+    assertThat(run.verdicts().get(20).active()).containsExactly(CONTRACT);
+    assertThat(run.verdicts().get(35).active()).isEmpty();
+  }
+
+  @Test
   void inTheTornEndOfAnAttemptARankIsMissingAfterEightSteps() {
     var torn =
         new SimulatedRun(1, 0.2).healthy(5).steps(7, s -> s.missing(1).closedBy(ClosedBy.FINISHED));
@@ -519,7 +546,7 @@ class RunDetectorTest {
         step.completeness(),
         step.worldSize(),
         missing,
-        step.conflicts(),
+        step.conflictingRanks(),
         step.incompleteLayers(),
         step.incompleteCompleteness(),
         step.globalNorm(),

@@ -226,6 +226,7 @@ public final class SimulatedRun {
     private boolean late;
     private long revision = 8;
     private int[] missing = {};
+    private int[] contradicting = {};
     private ClosedBy closedBy = ClosedBy.COMPLETE;
 
     private Draft(long number) {
@@ -307,6 +308,11 @@ public final class SimulatedRun {
       return this;
     }
 
+    public Draft contradicting(int... ranks) {
+      contradicting = ranks;
+      return this;
+    }
+
     public Draft closedBy(ClosedBy value) {
       closedBy = value;
       return this;
@@ -361,7 +367,7 @@ public final class SimulatedRun {
           1,
           4,
           missing,
-          0,
+          contradicting,
           incomplete.length == 0 ? null : incomplete,
           incomplete.length == 0 ? null : shares,
           1,

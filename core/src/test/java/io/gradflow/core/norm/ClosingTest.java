@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /** When a step closes, what comes after, and what is left behind. */
@@ -93,6 +94,46 @@ class ClosingTest {
       step(merging, step, 11);
     }
     assertThat(merging.steps).hasSize(40).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void aPartitionReadFarBehindTheOthersLosesNobody() {
+    TestRun twelve = TestRun.replicas(12, 1);
+    Merging merging = new Merging(twelve).manifested();
+    long written = merging.now - 600_000;
+    for (long step = 0; step < 100; step++) {
+      for (int rank = 0; rank < 11; rank++) {
+        merging.send(
+            twelve.aShard().step(step).rank(rank).writtenAt(written + 1_000 * step).build());
+      }
+    }
+    merging.send(twelve.aShard().step(0).rank(11).writtenAt(written).build());
+    for (long step = 1; step < 100; step++) {
+      // 12 s for the first ten steps: beyond the timeout and the quorum's wait.
+      merging.passBusily(step < 10 ? 1_500 : 500);
+      merging.send(twelve.aShard().step(step).rank(11).writtenAt(written + 1_000 * step).build());
+    }
+    assertThat(merging.steps).hasSize(100).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void aRankMissingInABacklogIsFoundWhenThePartitionsAreReadToOneTime() {
+    TestRun twelve = TestRun.replicas(12, 1);
+    Merging merging = new Merging(twelve).manifested();
+    long written = merging.now - 600_000;
+    for (long step = 0; step < 20; step++) {
+      for (int rank = 0; rank < 11; rank++) {
+        merging.send(
+            twelve.aShard().step(step).rank(rank).writtenAt(written + 1_000 * step).build());
+      }
+    }
+    merging.send(twelve.aShard().step(0).rank(11).writtenAt(written).build());
+    merging.passBusily(20_000);
+    assertThat(merging.steps).hasSize(20);
+    assertThat(merging.last().missingRanks()).containsExactly(11);
+    assertThat(merging.steps.get(1).closedBy()).isEqualTo(ClosedBy.QUORUM);
     nothingIsRetained(merging);
   }
 
@@ -202,9 +243,25 @@ class ClosingTest {
     merging.send(run.aShard().rank(0).filledWith(100).build());
     step(merging, 0, 1, 2, 3);
     assertThat(merging.last().norms().l2()).containsExactly(2, 2);
-    assertThat(merging.last().conflicts()).isEqualTo(1);
+    assertThat(merging.last().conflictingRanks()).containsExactly(0);
     assertThat(merging.last().revision()).isEqualTo(4);
     assertThat(merging.fate(ShardFate.CONFLICT)).isEqualTo(1);
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void aContradictionAboutAClosedStepIsNamedByTheNext() {
+    Merging merging = new Merging(run).manifested();
+    step(merging, 0, 0, 1, 2, 3);
+    merging.send(run.aShard().rank(2).filledWith(100).build());
+    step(merging, 1, 3);
+    merging.send(run.aShard().step(1).rank(3).filledWith(100).build());
+    step(merging, 1, 0, 1, 2);
+    step(merging, 2, 0, 1, 2, 3);
+    assertThat(merging.steps).hasSize(3);
+    assertThat(merging.steps.get(0).conflictingRanks()).isEmpty();
+    assertThat(merging.steps.get(1).conflictingRanks()).containsExactly(2, 3);
+    assertThat(merging.steps.get(2).conflictingRanks()).isEmpty();
     nothingIsRetained(merging);
   }
 
@@ -363,10 +420,52 @@ class ClosingTest {
     for (long step = 0; step < 260; step++) {
       step(merging, step, 0);
     }
+    assertThat(merging.steps).as("the others may be on their way").isEmpty();
+    merging.passBusily(2_000);
     assertThat(merging.steps).hasSize(4);
     assertThat(merging.steps).allMatch(s -> s.closedBy() == ClosedBy.TIMEOUT);
     assertThat(merging.forRoom).isEqualTo(4);
     merging.end();
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void beyondTheBytesAllowedTheOldestStepsClose() {
+    Merging merging =
+        new Merging(
+                run,
+                CombiningPolicy.defaults().within(new Limits(10, 10, 4_000)),
+                AssemblingPolicy.defaults())
+            .manifested();
+    for (long step = 0; step < 20; step++) {
+      step(merging, step, 0);
+    }
+    assertThat(merging.steps.get(0).closedBy()).isEqualTo(ClosedBy.TIMEOUT);
+    assertThat(merging.forRoom).isEqualTo(5);
+    assertThat(merging.refused).isEmpty();
+    merging.end();
+    assertThat(merging.steps).hasSize(20);
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void aRunWithMoreLayersThanAllowedIsRefusedAndReportedOnce() {
+    Merging merging =
+        new Merging(
+                run,
+                CombiningPolicy.defaults().within(new Limits(10, 1, 1 << 20)),
+                AssemblingPolicy.defaults())
+            .manifested();
+    step(merging, 0, 0, 1, 2, 3);
+    assertThat(merging.steps).isEmpty();
+    assertThat(merging.refused).containsOnly(Map.entry(Limits.Kind.LAYERS, 4));
+    assertThat(merging.fate(ShardFate.REJECTED)).isEqualTo(4);
+    assertThat(merging.rejections)
+        .extracting(r -> r.detail())
+        .containsExactly(
+            "run run-1 attempt 1000 stream main step 0 rank 0: 0 layers are held, 1 are allowed;"
+                + " raise gradflow.limits.layers or the parallelism. More are left out unreported"
+                + " until there is room");
     nothingIsRetained(merging);
   }
 

@@ -25,12 +25,11 @@ final class Merging {
   int torn;
   int forRoom;
   int dropped;
+  final Map<Limits.Kind, Integer> refused = new EnumMap<>(Limits.Kind.class);
   long now = 1_000_000;
 
   private final ShardCombiner combiner;
   private final StepAssembler assembler;
-  private final Patience groupPatience;
-  private final Patience runPatience;
   private final TreeSet<Long> runTimers = new TreeSet<>();
   private final Map<Integer, TreeSet<Long>> groupTimers = new TreeMap<>();
 
@@ -42,8 +41,6 @@ final class Merging {
     this.run = run;
     combiner = new ShardCombiner(combining);
     assembler = new StepAssembler(assembling);
-    groupPatience = new Patience(combining.timeout(), now);
-    runPatience = new Patience(assembling.timeout(), now);
   }
 
   /** Tells the manifest to everybody. */
@@ -57,14 +54,11 @@ final class Merging {
   }
 
   void send(Shard shard) {
-    groupPatience.heard(now);
     int group = RankGroup.of(shard).group();
     combiner.shard(group(group), shard, now, new Group(group));
   }
 
   void event(RunEvent event) {
-    groupPatience.heard(now);
-    runPatience.heard(now);
     for (int group = 0; group < Layout.of(run.manifest()).groups(); group++) {
       combiner.notice(group(group), new GroupNotice(group, null, event), now, new Group(group));
     }
@@ -73,8 +67,9 @@ final class Merging {
 
   /** Something of another run reaches the same subtasks. */
   void othersAreHeard() {
-    groupPatience.heard(now);
-    runPatience.heard(now);
+    RunEvent event = new RunEvent("another", 1, "main", 0, RunEvent.Type.EVAL, 0, Map.of());
+    combiner.notice(GroupState.inMemory(), new GroupNotice(0, null, event), now, new Elsewhere());
+    assembler.notice(RunState.inMemory(), new RunNotice(null, event), now, new ElsewhereToo());
   }
 
   /** Moves the clock and fires what is due on the way. */
@@ -96,11 +91,10 @@ final class Merging {
       now = Math.max(now, next);
       if (owner < 0) {
         runTimers.remove(next);
-        assembler.wake(state, TestRun.RUN, runPatience, now, new Run());
+        assembler.wake(state, TestRun.RUN, now, new Run());
       } else {
         groupTimers.get(owner).remove(next);
-        combiner.wake(
-            group(owner), new RankGroup(TestRun.RUN, owner), groupPatience, now, new Group(owner));
+        combiner.wake(group(owner), new RankGroup(TestRun.RUN, owner), now, new Group(owner));
       }
     }
   }
@@ -167,7 +161,7 @@ final class Merging {
     return groups.computeIfAbsent(group, g -> GroupState.inMemory());
   }
 
-  private final class Group implements ShardCombiner.Output {
+  private class Group implements ShardCombiner.Output {
     private final int group;
 
     Group(int group) {
@@ -176,7 +170,6 @@ final class Merging {
 
     @Override
     public void delta(StepDelta delta) {
-      runPatience.heard(now);
       assembler.delta(state, delta, now, new Run());
     }
 
@@ -199,9 +192,14 @@ final class Merging {
     public void closedForRoom() {
       forRoom++;
     }
+
+    @Override
+    public void refused(Limits.Kind limit) {
+      refused.merge(limit, 1, Integer::sum);
+    }
   }
 
-  private final class Run implements StepAssembler.Output {
+  private class Run implements StepAssembler.Output {
     @Override
     public void step(Step step) {
       steps.add(step);
@@ -226,5 +224,20 @@ final class Merging {
     public void closedForRoom() {
       forRoom++;
     }
+  }
+
+  /** What becomes of another run is of no interest. */
+  private final class Elsewhere extends Group {
+    Elsewhere() {
+      super(-1);
+    }
+
+    @Override
+    public void wakeAt(long ms) {}
+  }
+
+  private final class ElsewhereToo extends Run {
+    @Override
+    public void wakeAt(long ms) {}
   }
 }

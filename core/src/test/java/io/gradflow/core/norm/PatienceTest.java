@@ -6,7 +6,7 @@ import java.time.Duration;
 import org.junit.jupiter.api.Test;
 
 class PatienceTest {
-  private final Patience patience = new Patience(Duration.ofSeconds(10), 0);
+  private final Patience patience = new Patience(Duration.ofSeconds(10));
 
   @Test
   void aDeadlineIsUpWhenOthersAreHeard() {
@@ -38,6 +38,38 @@ class PatienceTest {
     assertThat(patience.nextLook(-5_000, 3_000)).isEqualTo(8_000);
     patience.heard(4_000);
     assertThat(patience.nextLook(-5_000, 4_000)).isEqualTo(9_000);
-    assertThat(patience.readyAt()).isEqualTo(5_000);
+    assertThat(patience.readyAt(4_000)).isEqualTo(8_000);
+  }
+
+  @Test
+  void aDeadlineWaitsForWhatIsReadFarBehind() {
+    patience.read(1_000, 900);
+    patience.read(1_100, -20_000);
+    assertThat(patience.isBehind(-20_001, 1_100)).isFalse();
+    assertThat(patience.isBehind(-19_999, 1_100)).isTrue();
+    assertThat(patience.nextLook(1_000, -10_000, 2_000)).as("just started").isEqualTo(6_000);
+    patience.read(5_000, 5_000);
+    patience.read(5_000, -9_000);
+    patience.read(6_000, 6_000);
+    assertThat(patience.nextLook(1_000, -10_000, 6_000)).isEqualTo(6_500);
+    patience.read(10_500, 10_500);
+    assertThat(patience.isBehind(-8_000, 10_500)).as("-9,000 was read of late").isTrue();
+    patience.read(12_000, 12_000);
+    patience.read(16_000, 16_000);
+    assertThat(patience.nextLook(1_000, -8_000, 16_000)).as("up").isEqualTo(6_000);
+  }
+
+  @Test
+  void aClockThatIsAheadMakesNobodyLate() {
+    patience.read(1_000, 3_600_000);
+    patience.read(1_001, 1_001);
+    assertThat(patience.isBehind(Long.MAX_VALUE, 1_001)).isFalse();
+  }
+
+  @Test
+  void partitionsReadSideBySideHoldNothing() {
+    patience.read(10_000, 10_000);
+    patience.read(10_000, 9_500);
+    assertThat(patience.isBehind(Long.MAX_VALUE, 10_000)).isFalse();
   }
 }

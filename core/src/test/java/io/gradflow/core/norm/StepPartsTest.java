@@ -72,7 +72,7 @@ class StepPartsTest {
         1,
         1,
         new int[0],
-        0,
+        new int[0],
         null,
         null,
         1,

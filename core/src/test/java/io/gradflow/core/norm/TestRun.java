@@ -1,6 +1,9 @@
 package io.gradflow.core.norm;
 
+import io.gradflow.core.Origin;
 import io.gradflow.core.StepId;
+import io.gradflow.core.shard.Block;
+import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.LayerKind;
@@ -12,6 +15,8 @@ import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
 import io.gradflow.core.shard.Stage;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -112,6 +117,7 @@ public record TestRun(Manifest manifest) {
     private Double loss;
     private LayerColumns columns;
     private long manifestId;
+    private Origin origin;
 
     ShardBuilder(TestRun run) {
       this.run = run;
@@ -175,6 +181,12 @@ public record TestRun(Manifest manifest) {
       return this;
     }
 
+    /** The broker took it then, ms. */
+    public ShardBuilder writtenAt(long ms) {
+      origin = new Origin("gradient-shards", rank, step, ms);
+      return this;
+    }
+
     /** The slices of the layers from 0 on. */
     public ShardBuilder values(float[]... slices) {
       columns = Measurement.of(slices);
@@ -193,6 +205,23 @@ public record TestRun(Manifest manifest) {
     public ShardBuilder columns(LayerColumns newColumns) {
       columns = newColumns;
       return this;
+    }
+
+    /** The shard of a block of raw values of one layer. */
+    public Shard block(int layer, long offset, float... values) {
+      ByteBuffer bytes =
+          ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      bytes.asFloatBuffer().put(values);
+      return new Block(
+              build().part(part, parts, null),
+              layer,
+              offset,
+              values.length,
+              Dtype.FLOAT32,
+              bytes.array(),
+              Block.Purpose.MEASURE,
+              null)
+          .measured();
     }
 
     public Shard build() {
@@ -224,7 +253,7 @@ public record TestRun(Manifest manifest) {
           null,
           null,
           columns,
-          null);
+          origin);
     }
   }
 }

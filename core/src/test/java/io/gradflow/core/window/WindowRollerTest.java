@@ -80,7 +80,7 @@ class WindowRollerTest implements WindowRoller.Output {
         1,
         1,
         new int[0],
-        0,
+        new int[0],
         new int[] {1},
         new double[] {0.5},
         1,

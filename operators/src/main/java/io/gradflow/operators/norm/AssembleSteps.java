@@ -4,7 +4,6 @@ import io.gradflow.core.norm.AssemblingPolicy;
 import io.gradflow.core.norm.AssemblyIndex;
 import io.gradflow.core.norm.Lane;
 import io.gradflow.core.norm.LaneStep;
-import io.gradflow.core.norm.Patience;
 import io.gradflow.core.norm.RunLane;
 import io.gradflow.core.norm.RunState;
 import io.gradflow.core.norm.RunStep;
@@ -29,7 +28,6 @@ public final class AssembleSteps
   private transient StepAssembler assembler;
   private transient RunState state;
   private transient Alarm alarm;
-  private transient Patience patience;
   private transient Counter published;
   private transient Counter dropped;
   private transient Counter torn;
@@ -60,13 +58,13 @@ public final class AssembleSteps
 
   @Override
   public void processElement1(StepDelta delta, Context context, Collector<Step> out) {
-    long now = heard(context.timerService());
+    long now = begin(context.timerService());
     assembler.delta(state, delta, now, output(context, out));
   }
 
   @Override
   public void processElement2(RunNotice notice, Context context, Collector<Step> out) {
-    long now = heard(context.timerService());
+    long now = begin(context.timerService());
     assembler.notice(state, notice, now, output(context, out));
   }
 
@@ -78,25 +76,16 @@ public final class AssembleSteps
       assembler.end(state, runId, now, output(context, out));
     } else {
       alarm.rang();
-      assembler.wake(state, runId, patience(now), now, output(context, out));
+      assembler.wake(state, runId, now, output(context, out));
     }
     if (state.index().get() == null) {
       alarm.unset(context.timerService());
     }
   }
 
-  private long heard(TimerService timers) {
-    long now = timers.currentProcessingTime();
-    patience(now).heard(now);
+  private long begin(TimerService timers) {
     alarm.setForEndOfInput(timers);
-    return now;
-  }
-
-  private Patience patience(long now) {
-    if (patience == null) {
-      patience = new Patience(policy.timeout(), now);
-    }
-    return patience;
+    return timers.currentProcessingTime();
   }
 
   private StepAssembler.Output output(Context context, Collector<Step> out) {

@@ -10,7 +10,7 @@ import io.gradflow.core.norm.GroupStep;
 import io.gradflow.core.norm.HeldShard;
 import io.gradflow.core.norm.Lane;
 import io.gradflow.core.norm.LaneStep;
-import io.gradflow.core.norm.Patience;
+import io.gradflow.core.norm.Limits;
 import io.gradflow.core.norm.ShardCombiner;
 import io.gradflow.core.norm.ShardFate;
 import io.gradflow.core.norm.StepDelta;
@@ -40,8 +40,8 @@ public final class CombineShards
   private transient ShardCombiner combiner;
   private transient GroupState state;
   private transient Alarm alarm;
-  private transient Patience patience;
   private transient Map<ShardFate, Counter> fates;
+  private transient Map<Limits.Kind, Counter> refused;
   private transient Counter closedForRoom;
 
   public CombineShards(CombiningPolicy policy) {
@@ -66,18 +66,26 @@ public final class CombineShards
     for (ShardFate fate : ShardFate.values()) {
       fates.put(fate, metrics.counter("shards_" + fate.name().toLowerCase(Locale.ROOT)));
     }
+    refused = new EnumMap<>(Limits.Kind.class);
+    for (Limits.Kind limit : Limits.Kind.values()) {
+      String name = limit.name().toLowerCase(Locale.ROOT);
+      refused.put(limit, metrics.counter("refused_for_" + name));
+    }
+    metrics.gauge("runs_held", () -> combiner.room().runs());
+    metrics.gauge("layers_held", () -> combiner.room().layers());
+    metrics.gauge("bytes_held", () -> combiner.room().bytes());
     closedForRoom = metrics.counter("steps_closed_for_room");
   }
 
   @Override
   public void processElement1(Shard shard, Context context, Collector<StepDelta> out) {
-    long now = heard(context.timerService());
+    long now = begin(context.timerService());
     combiner.shard(state, shard, now, output(context, out));
   }
 
   @Override
   public void processElement2(GroupNotice notice, Context context, Collector<StepDelta> out) {
-    long now = heard(context.timerService());
+    long now = begin(context.timerService());
     combiner.notice(state, notice, now, output(context, out));
   }
 
@@ -88,25 +96,16 @@ public final class CombineShards
       combiner.end(state, context.getCurrentKey(), now, output(context, out));
     } else {
       alarm.rang();
-      combiner.wake(state, context.getCurrentKey(), patience(now), now, output(context, out));
+      combiner.wake(state, context.getCurrentKey(), now, output(context, out));
     }
     if (state.index().get() == null) {
       alarm.unset(context.timerService());
     }
   }
 
-  private long heard(TimerService timers) {
-    long now = timers.currentProcessingTime();
-    patience(now).heard(now);
+  private long begin(TimerService timers) {
     alarm.setForEndOfInput(timers);
-    return now;
-  }
-
-  private Patience patience(long now) {
-    if (patience == null) {
-      patience = new Patience(policy.timeout(), now);
-    }
-    return patience;
+    return timers.currentProcessingTime();
   }
 
   private ShardCombiner.Output output(Context context, Collector<StepDelta> out) {
@@ -134,6 +133,11 @@ public final class CombineShards
       @Override
       public void closedForRoom() {
         closedForRoom.inc();
+      }
+
+      @Override
+      public void refused(Limits.Kind limit) {
+        refused.get(limit).inc();
       }
     };
   }

@@ -134,7 +134,7 @@ final class Samples {
         1,
         2,
         new int[0],
-        0,
+        new int[0],
         null,
         null,
         20,

@@ -7,6 +7,7 @@ import io.gradflow.core.norm.AssemblingPolicy;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.CombiningPolicy;
 import io.gradflow.core.norm.GroupState;
+import io.gradflow.core.norm.Limits;
 import io.gradflow.core.norm.ShardCombiner;
 import io.gradflow.core.norm.ShardFate;
 import io.gradflow.core.norm.Step;
@@ -59,6 +60,9 @@ class AssembleStepsTest {
 
           @Override
           public void closedForRoom() {}
+
+          @Override
+          public void refused(Limits.Kind limit) {}
         };
     combiner.notice(state, run.layout(), 0, output);
     for (int step = 0; step < steps; step++) {
@@ -106,7 +110,8 @@ class AssembleStepsTest {
       assertThat(trial.last().missingRanks()).containsExactly(2);
       assertThat(trial.last().completeness()).isEqualTo(0.75);
       StepDelta rest =
-          new StepDelta(most.id(), most.manifestId(), 0, null, false, 0b100, 0b100, most.sums());
+          new StepDelta(
+              most.id(), most.manifestId(), 0, null, false, 0b100, 0b100, 0, 0, most.sums());
       trial.first(rest);
       assertThat(trial.last().missingRanks()).isEmpty();
       assertThat(trial.last().revision()).isEqualTo(12);

@@ -43,7 +43,7 @@ class RollWindowsTest {
         1,
         SmallRun.RANKS,
         new int[0],
-        0,
+        new int[0],
         null,
         null,
         norm,

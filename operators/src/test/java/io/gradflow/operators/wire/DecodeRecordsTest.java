@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.gradflow.core.Origin;
 import io.gradflow.core.StepId;
+import io.gradflow.core.shard.Block;
+import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Measurement;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
@@ -147,6 +149,56 @@ class DecodeRecordsTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aBlockIsMeasuredAsItIsReadAndACapturedOneIsSetAside(boolean restores) throws Exception {
+    byte[] values = {0, 0, 64, 64, 0, 0, (byte) 128, 64, 0, 0, (byte) 192, 127};
+    try (var trial =
+        new WireTrial<RawRecord, Shard>(
+            () ->
+                new DecodeRecords<>(
+                    () -> Codecs.BLOCKS, Block::measured, null, WireTrial.LETTERS),
+            DecodeRecords.DEAD_LETTERS,
+            restores)) {
+      trial.put(raw("gradient-blocks", 7, encoded(block(3, values, null))));
+      trial.put(raw("gradient-blocks", 8, encoded(block(3, values, "capture-1"))));
+      byte[] badCount = encoded(block(4, values, null));
+      trial.put(raw("gradient-blocks", 9, badCount));
+
+      assertThat(trial.output()).hasSize(1);
+      Shard shard = trial.output().get(0);
+      assertThat(shard.origin().offset()).isEqualTo(7);
+      assertThat(shard.columns().layer(0)).isEqualTo(2);
+      assertThat(shard.columns().square(0)).isEqualTo(25);
+      assertThat(shard.columns().elements()).containsExactly(3);
+      assertThat(shard.columns().nonFinite().nans()).containsExactly(1);
+      assertThat(shard.loss()).isEqualTo(0.5);
+      assertThat(trial.letters()).hasSize(1);
+      assertThat(trial.letters().get(0).value()).isEqualTo(badCount);
+      assertThat(trial.letters().get(0).headers())
+          .containsEntry("reason", "bad-columns")
+          .containsEntry(
+              "detail",
+              "gradient-blocks-5@9: expected 4 values of 4 bytes (float32), got 12 bytes");
+    }
+  }
+
+  private static byte[] encoded(Block block) {
+    return Codecs.BLOCKS.encode(block).get(0).value();
+  }
+
+  private static Block block(long count, byte[] values, String captureId) {
+    return new Block(
+        shard(1).part(0, 1, null),
+        2,
+        0,
+        count,
+        Dtype.FLOAT32,
+        values,
+        captureId == null ? Block.Purpose.MEASURE : Block.Purpose.CAPTURE,
+        captureId);
+  }
+
   @Test
   void aKeyMayBeAbsentOrAnything() throws Exception {
     try (var trial = trial(() -> Codecs.SHARDS, false)) {
@@ -162,7 +214,7 @@ class DecodeRecordsTest {
   private static <T> WireTrial<RawRecord, T> trial(
       SerializableSupplier<Codec<T>> codec, boolean restores) throws Exception {
     return new WireTrial<>(
-        () -> new DecodeRecords<>(codec, null, WireTrial.LETTERS),
+        () -> new DecodeRecords<>(codec, value -> value, null, WireTrial.LETTERS),
         DecodeRecords.DEAD_LETTERS,
         restores);
   }

@@ -1,0 +1,82 @@
+package io.gradflow.core.shard;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/**
+ * The number formats of raw values. Each holds a subset of the floats, so that widening is exact.
+ */
+public enum Dtype {
+  /** IEEE 754 binary32. */
+  FLOAT32("float32", Float.BYTES) {
+    @Override
+    void widen(ByteBuffer values, float[] into, int count) {
+      values.asFloatBuffer().get(into, 0, count);
+    }
+  },
+
+  /** IEEE 754 binary16: 5 bits of exponent, 10 of fraction. */
+  FLOAT16("float16", Short.BYTES) {
+    @Override
+    void widen(ByteBuffer values, float[] into, int count) {
+      for (int i = 0, at = values.position(); i < count; i++, at += Short.BYTES) {
+        into[i] = ofFloat16(values.getShort(at));
+      }
+    }
+  },
+
+  /** The upper half of a binary32. */
+  BFLOAT16("bfloat16", Short.BYTES) {
+    @Override
+    void widen(ByteBuffer values, float[] into, int count) {
+      for (int i = 0, at = values.position(); i < count; i++, at += Short.BYTES) {
+        into[i] = Float.intBitsToFloat(values.getShort(at) << 16);
+      }
+    }
+  };
+
+  private final String word;
+  private final int width;
+
+  Dtype(String word, int width) {
+    this.word = word;
+    this.width = width;
+  }
+
+  /** The name on the wire, e.g. {@code bfloat16}. */
+  public String word() {
+    return word;
+  }
+
+  /** Bytes of one value. */
+  public int width() {
+    return width;
+  }
+
+  /**
+   * The values from {@code first} on, as floats: {@code count} of them, to the start of {@code
+   * into}.
+   *
+   * @param values little-endian
+   */
+  void widen(byte[] values, int first, float[] into, int count) {
+    widen(
+        ByteBuffer.wrap(values, first * width, count * width).order(ByteOrder.LITTLE_ENDIAN),
+        into,
+        count);
+  }
+
+  abstract void widen(ByteBuffer values, float[] into, int count);
+
+  private static float ofFloat16(short bits) {
+    int sign = (bits & 0x8000) << 16;
+    int exponent = (bits >>> 10) & 0x1F;
+    int fraction = bits & 0x3FF;
+    if (exponent == 0) {
+      // Zero and subnormals: multiples of 2^-24, the sign of zero kept.
+      return (sign == 0 ? 0x1p-24f : -0x1p-24f) * fraction;
+    }
+    int widened = exponent == 0x1F ? 0xFF : exponent - 15 + 127;
+    return Float.intBitsToFloat(sign | widened << 23 | fraction << 13);
+  }
+}

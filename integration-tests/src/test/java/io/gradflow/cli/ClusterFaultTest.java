@@ -1,0 +1,363 @@
+package io.gradflow.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.gradflow.core.detect.FindingKind;
+import io.gradflow.core.incident.Alert;
+import io.gradflow.core.norm.Step;
+import io.gradflow.core.window.LayerWindow;
+import io.gradflow.schema.Codecs;
+import io.gradflow.schema.Topic;
+import io.gradflow.schema.WriterSchemas;
+import io.gradflow.training.DataParallelTraining;
+import io.gradflow.training.PublishedRanks;
+import io.gradflow.training.Scenario;
+import io.gradflow.training.TrainingPolicy;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Machines die in the middle of trainings, and nobody can tell from the topics.
+ *
+ * <p>Every shard is published twice under the same identity: to a cluster of processes of which one
+ * dies, and to a stack that nothing disturbs. What both make of it must be the same: each step
+ * once, complete, with the same norms; the same windows; the same incidents, ids included.
+ */
+@Tag("faults")
+class ClusterFaultTest {
+  private static final int STEPS = 300;
+  private static final Duration CATCHING_UP = Duration.ofSeconds(90);
+
+  @TempDir static Path folder;
+
+  private static LocalStack undisturbed;
+  private static LocalJobs undisturbedJobs;
+  private static ClusterFolder disturbed;
+  private static ClusterPlan plan;
+
+  @BeforeAll
+  static void start() throws InterruptedException {
+    Progress progress = new Progress(new PrintWriter(new StringWriter()));
+    disturbed = new ClusterFolder(folder.resolve("cluster"));
+    Configuration configuration = new Configuration();
+    configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(1));
+    plan =
+        Cluster.in(disturbed)
+            .up(
+                new Cluster.Wanted(
+                    OptionalInt.of(0), OptionalInt.of(0), 2, 4, configuration, List.of()),
+                Cluster.Built.current(),
+                progress);
+    undisturbed =
+        LocalStack.start(
+            new LocalStack.Settings(
+                new Workspace(folder), OptionalInt.of(0), OptionalInt.of(0), 2, 4),
+            progress);
+    undisturbedJobs = LocalJobs.start(undisturbed);
+  }
+
+  @AfterAll
+  static void stop() {
+    if (undisturbed != null) {
+      undisturbed.close();
+    }
+    Cluster.in(disturbed).down();
+  }
+
+  @Test
+  void aTaskManagerIsKilled() throws Exception {
+    List<Run> runs =
+        List.of(run("taskmanager", Scenario.NAN), run("taskmanager", Scenario.EXPLODING));
+
+    train(runs, 15, () -> kill("taskmanager-1"));
+
+    runs.forEach(ClusterFaultTest::assertUndisturbed);
+    assertThat(restartsOf("taskmanager-1")).isPositive();
+  }
+
+  @Test
+  void theJobManagerIsKilled() throws Exception {
+    List<Run> runs =
+        List.of(run("jobmanager", Scenario.NAN), run("jobmanager", Scenario.EXPLODING));
+
+    train(runs, 15, () -> kill(ClusterPlan.JOB_MANAGER));
+
+    runs.forEach(ClusterFaultTest::assertUndisturbed);
+    assertThat(restartsOf(ClusterPlan.JOB_MANAGER)).isPositive();
+    assertThat(disturbed.state().orElseThrow().jobs())
+        .as("both jobs were restored from a checkpoint")
+        .allSatisfy(job -> assertThat(job.restoredFrom()).isPresent());
+  }
+
+  @Test
+  void theBrokerIsAwayForHalfAMinute() throws Exception {
+    List<Run> runs = List.of(run("broker", Scenario.NAN), run("broker", Scenario.EXPLODING));
+
+    train(
+        runs,
+        6,
+        () -> {
+          // While the supervisor is suspended, nobody starts the broker again.
+          signal("STOP", ClusterPlan.SUPERVISOR);
+          kill(ClusterPlan.BROKER);
+          TimeUnit.SECONDS.sleep(30);
+          signal("CONT", ClusterPlan.SUPERVISOR);
+        });
+
+    runs.forEach(ClusterFaultTest::assertUndisturbed);
+    assertThat(restartsOf(ClusterPlan.BROKER)).isPositive();
+  }
+
+  /** A training that goes wrong, under one name in both worlds. */
+  private record Run(String name, Scenario scenario) {}
+
+  private static Run run(String fault, Scenario scenario) {
+    return new Run("without-" + fault + "-" + scenario.label(), scenario);
+  }
+
+  /** What happens in the middle. */
+  private interface Accident {
+    void happen() throws Exception;
+  }
+
+  /**
+   * Runs the trainings side by side and returns when they have ended. The accident happens when the
+   * first is at a quarter, before its fault.
+   */
+  private static void train(List<Run> runs, double stepsPerSecond, Accident accident)
+      throws Exception {
+    CountDownLatch quarter = new CountDownLatch(1);
+    List<CompletableFuture<Void>> trainings = new ArrayList<>();
+    for (Run run : runs) {
+      CompletableFuture<Void> training = new CompletableFuture<>();
+      Thread thread =
+          new Thread(
+              () -> {
+                try {
+                  train(run, stepsPerSecond, quarter);
+                  training.complete(null);
+                } catch (Throwable e) {
+                  training.completeExceptionally(e);
+                }
+              },
+              run.name());
+      thread.setDaemon(true);
+      thread.start();
+      trainings.add(training);
+    }
+    assertThat(quarter.await(60, TimeUnit.SECONDS)).isTrue();
+    accident.happen();
+    for (CompletableFuture<Void> training : trainings) {
+      training.get(120, TimeUnit.SECONDS);
+    }
+  }
+
+  private static void train(Run run, double stepsPerSecond, CountDownLatch quarter)
+      throws InterruptedException {
+    TrainingPolicy policy =
+        TrainingPolicy.ofSeed(4300)
+            .withSteps(STEPS)
+            .withNetwork(8, 32)
+            .withStepsPerSecond(stepsPerSecond);
+    DataParallelTraining training = new DataParallelTraining(policy, run.scenario().fault(policy));
+    try (PublishedRanks here = publishing(undisturbed.kafka().bootstrapServers(), run, training);
+        PublishedRanks there = publishing(plan.bootstrapServers(), run, training)) {
+      training.run(
+          step -> {
+            here.observe(step);
+            there.observe(step);
+            if (step.step() == STEPS / 4) {
+              quarter.countDown();
+            }
+          });
+      here.finish();
+      there.finish();
+      assertThat(here.dropped() + there.dropped()).as("records dropped by publishers").isZero();
+    }
+  }
+
+  private static PublishedRanks publishing(String brokers, Run run, DataParallelTraining training) {
+    return new PublishedRanks(brokers, run.name(), 1, 4, training.layers());
+  }
+
+  private static void assertUndisturbed(Run run) {
+    Outcome expected = awaitUndisturbed(run);
+    Outcome actual = awaitDisturbed(run);
+
+    assertThat(expected.incidents.values())
+        .as("the fault of %s is found", run.name())
+        .extracting(Alert::kind)
+        .contains(
+            run.scenario() == Scenario.NAN ? FindingKind.NON_FINITE : FindingKind.EXPLODING_TREND);
+    assertThat(actual.steps.keySet()).isEqualTo(expected.steps.keySet());
+    assertThat(actual.steps).hasSize(STEPS);
+    assertThat(actual.steps)
+        .allSatisfy(
+            (number, step) -> {
+              Step other = expected.steps.get(number);
+              assertThat(step.completeness()).isEqualTo(1);
+              assertThat(step.revision()).isEqualTo(other.revision());
+              assertThat(step.norms().l1()).isEqualTo(other.norms().l1());
+              assertThat(step.norms().l2()).isEqualTo(other.norms().l2());
+              assertThat(step.norms().linf()).isEqualTo(other.norms().linf());
+              assertThat(step.norms().finiteL2()).isEqualTo(other.norms().finiteL2());
+              assertThat(step.norms().zeros()).isEqualTo(other.norms().zeros());
+            });
+    assertThat(actual.windows).isEqualTo(expected.windows);
+    assertThat(actual.incidents.values().stream().map(ClusterFaultTest::identity))
+        .containsExactlyInAnyOrderElementsOf(
+            expected.incidents.values().stream().map(ClusterFaultTest::identity).toList());
+    assertThat(deadLetters()).isEmpty();
+  }
+
+  /** What must not depend on who died. */
+  private static List<Object> identity(Alert alert) {
+    return java.util.Arrays.asList(
+        alert.incidentId(),
+        alert.kind(),
+        alert.severity(),
+        alert.state(),
+        alert.rootLayer(),
+        alert.rootRank(),
+        alert.onsetStep(),
+        alert.openedStep(),
+        alert.lastStep(),
+        alert.resolvedStep());
+  }
+
+  /**
+   * What a reader of the topics knows of a run.
+   *
+   * @param steps by number, each in its highest revision
+   * @param windows closed ones, the last record of each key
+   * @param incidents the latest transition of each
+   */
+  private record Outcome(
+      Map<Long, Step> steps, Map<String, LayerWindow> windows, Map<String, Alert> incidents) {
+
+    static Outcome read(String brokers, Run run) {
+      Outcome outcome = new Outcome(new TreeMap<>(), new TreeMap<>(), new TreeMap<>());
+      try (TopicReader reader = new TopicReader(brokers, WriterSchemas.known())) {
+        reader
+            .with(Codecs.STEPS, step -> outcome.add(step, run))
+            .with(Codecs.WINDOWS, window -> outcome.add(window, run))
+            .with(Codecs.ALERTS, alert -> outcome.add(alert, run))
+            .readToEnd();
+      }
+      return outcome;
+    }
+
+    private void add(Step step, Run run) {
+      if (step.id().runId().equals(run.name())) {
+        steps.merge(step.id().step(), step, (a, b) -> a.revision() >= b.revision() ? a : b);
+      }
+    }
+
+    private void add(LayerWindow window, Run run) {
+      if (window.runId().equals(run.name())) {
+        String key = window.layer() + "|" + window.firstStep();
+        if (window.open()) {
+          windows.remove(key);
+        } else {
+          windows.put(key, window);
+        }
+      }
+    }
+
+    private void add(Alert alert, Run run) {
+      if (alert.runId().equals(run.name())) {
+        incidents.merge(
+            alert.incidentId(), alert, (a, b) -> a.transition() >= b.transition() ? a : b);
+      }
+    }
+  }
+
+  private static Outcome awaitUndisturbed(Run run) {
+    await()
+        .atMost(CATCHING_UP)
+        .until(
+            () ->
+                Outcome.read(undisturbed.kafka().bootstrapServers(), run).windows.size()
+                    == windowsOf(run));
+    try (TopicReader reader =
+        new TopicReader(undisturbed.kafka().bootstrapServers(), WriterSchemas.known())) {
+      assertThat(
+              undisturbedJobs.awaitAlertsOf(
+                  reader.with(Codecs.STEPS, step -> {}).ends(), CATCHING_UP))
+          .isTrue();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+    return Outcome.read(undisturbed.kafka().bootstrapServers(), run);
+  }
+
+  /** Both jobs have read everything, and written what follows from it. */
+  private static Outcome awaitDisturbed(Run run) {
+    await()
+        .atMost(CATCHING_UP)
+        .pollInterval(Duration.ofMillis(500))
+        .untilAsserted(
+            () -> {
+              ClusterStatus status = ClusterStatus.of(disturbed).orElseThrow();
+              assertThat(status.up()).as(status.toString()).isTrue();
+              assertThat(status.jobs()).allSatisfy(job -> assertThat(job.lag()).isZero());
+              assertThat(Outcome.read(plan.bootstrapServers(), run).windows)
+                  .hasSize(windowsOf(run));
+            });
+    return Outcome.read(plan.bootstrapServers(), run);
+  }
+
+  /** Three windows of each layer. */
+  private static int windowsOf(Run run) {
+    TrainingPolicy policy = TrainingPolicy.ofSeed(4300).withNetwork(8, 32);
+    int layers = new DataParallelTraining(policy, run.scenario().fault(policy)).layers().size();
+    return layers * STEPS / 100;
+  }
+
+  private static List<ConsumerRecord<byte[], byte[]>> deadLetters() {
+    List<ConsumerRecord<byte[], byte[]>> letters = new ArrayList<>();
+    try (TopicReader reader = new TopicReader(plan.bootstrapServers(), WriterSchemas.known())) {
+      reader.withRaw(Topic.DEAD_LETTERS, letters::add).readToEnd();
+    }
+    return letters;
+  }
+
+  private static int restartsOf(String process) {
+    return disturbed.state().orElseThrow().processes().stream()
+        .filter(one -> one.name().equals(process))
+        .findFirst()
+        .orElseThrow()
+        .restarts();
+  }
+
+  private static void kill(String process) throws IOException, InterruptedException {
+    signal("KILL", process);
+  }
+
+  private static void signal(String signal, String process)
+      throws IOException, InterruptedException {
+    long pid = disturbed.process(process).orElseThrow().pid();
+    assertThat(new ProcessBuilder("kill", "-" + signal, Long.toString(pid)).start().waitFor())
+        .isZero();
+  }
+}
