@@ -168,7 +168,11 @@ final class CommandLines {
 
   @SafeVarargs
   private static List<String> commandLine(List<String>... parts) {
-    return Stream.concat(Stream.of(JAVA), Stream.of(parts).flatMap(List::stream)).toList();
+    List<String> line = new ArrayList<>(List.of(JAVA));
+    for (List<String> part : parts) {
+      line.addAll(part);
+    }
+    return line;
   }
 
   /** The lines of Flink's {@code config.yaml}. */
