@@ -9,9 +9,9 @@ import java.util.Arrays;
  * Reads Avro's binary encoding from an array that may hold anything.
  *
  * <p>Guarantees: no length is believed before it is held against the bytes that are left, and the
- * items of all arrays and maps of one record together cannot outnumber its bytes. Memory and time
- * are therefore bounded by a small multiple of the record. Whatever is wrong surfaces as {@link
- * Malformed}.
+ * items of all arrays and maps of one record, and skipped values that take no bytes, together
+ * cannot outnumber its bytes. Memory and time are therefore bounded by a small multiple of the
+ * record. Whatever is wrong surfaces as {@link Malformed}.
  */
 final class ByteReader {
   private static final int FIRST_GROWTH = 64;
@@ -114,6 +114,15 @@ final class ByteReader {
     }
     itemsLeft -= (int) count;
     return (int) count;
+  }
+
+  /** Counts a value that took no bytes: a short schema can nest any number of them. */
+  void countEmptyValue() {
+    if (itemsLeft == 0) {
+      throw Malformed.bytes(
+          "expected no more values without bytes than bytes, got more before byte " + position);
+    }
+    itemsLeft--;
   }
 
   float[] readFloats() {

@@ -73,9 +73,27 @@ final class Checks {
   }
 
   static double finiteNotNegative(Row row, String field) {
-    double value = row.real(field);
+    return finiteNotNegative(field, row.real(field));
+  }
+
+  /** Likewise of a field that may be null. */
+  static Double optionalFiniteNotNegative(Row row, String field) {
+    Double value = row.optionalReal(field);
+    return value == null ? null : Double.valueOf(finiteNotNegative(field, value));
+  }
+
+  private static double finiteNotNegative(String field, double value) {
     if (!(value >= 0 && value < Double.POSITIVE_INFINITY)) {
       throw Malformed.header("expected " + field + " to be finite and not negative, got " + value);
+    }
+    return value;
+  }
+
+  /** A share of a whole, 0 to 1. */
+  static double share(Row row, String field) {
+    double value = row.real(field);
+    if (!(value >= 0 && value <= 1)) {
+      throw Malformed.header("expected " + field + " of 0 to 1, got " + value);
     }
     return value;
   }

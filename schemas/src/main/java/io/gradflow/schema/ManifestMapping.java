@@ -112,7 +112,7 @@ final class ManifestMapping implements Codec.Mapping<Manifest> {
         row.text("reductionDtype"),
         row.text("masterDtype"),
         row.text("optimizer"),
-        row.optionalReal("adamEps"),
+        Checks.optionalFiniteNotNegative(row, "adamEps"),
         layers);
   }
 

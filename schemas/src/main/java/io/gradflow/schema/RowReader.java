@@ -250,6 +250,7 @@ final class RowReader {
     if (depth > MAX_SKIP_DEPTH) {
       throw Malformed.bytes("expected values nested at most " + MAX_SKIP_DEPTH + " deep, got more");
     }
+    int before = in.remaining();
     switch (writer.getType()) {
       case NULL -> {}
       case BOOLEAN -> in.skip(1);
@@ -282,6 +283,9 @@ final class RowReader {
           }
         }
       }
+    }
+    if (in.remaining() == before) {
+      in.countEmptyValue();
     }
   }
 

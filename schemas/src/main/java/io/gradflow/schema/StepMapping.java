@@ -116,7 +116,7 @@ final class StepMapping implements Codec.Mapping<Step> {
         row.number("revision"),
         row.constant("closedBy", ClosedBy.class),
         row.flag("late"),
-        row.real("completeness"),
+        Checks.share(row, "completeness"),
         worldSize,
         RankBitmap.ranks("missingRanks", row.bytes("missingRanks"), worldSize),
         RankBitmap.ranks("conflictingRanks", row.bytes("conflictingRanks"), worldSize),

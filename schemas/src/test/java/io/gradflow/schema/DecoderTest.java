@@ -1,11 +1,15 @@
 package io.gradflow.schema;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import com.sun.management.ThreadMXBean;
 import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Shard;
 import java.io.ByteArrayOutputStream;
+import java.lang.management.ManagementFactory;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -161,6 +165,67 @@ class DecoderTest {
             .decoder(WriterSchemas.known(List.of(writer)))
             .decode(framed(writer, body), null);
     assertThat(decoded.failure().detail()).contains("nested at most 64 deep");
+  }
+
+  @Test
+  void aWritersSchemaThatNestsNothingsCostsNoMoreThanItsRecord() {
+    // Each of 40 records holds the next one twice: 2^40 values in no byte at all.
+    StringBuilder nothings = new StringBuilder();
+    for (int depth = 0; depth < 40; depth++) {
+      nothings.append(
+          "{\"type\":\"record\",\"name\":\"N%d\",\"fields\":[{\"name\":\"a\",\"type\":"
+              .formatted(depth));
+    }
+    nothings.append("\"null\"}]}");
+    for (int depth = 39; depth > 0; depth--) {
+      nothings.append("},{\"name\":\"b\",\"type\":\"N%d\"}]}".formatted(depth));
+    }
+    Schema writer =
+        new Schema.Parser()
+            .parse(
+                Topic.RULES
+                    .schema()
+                    .toString()
+                    .replace(
+                        "\"fields\":[",
+                        "\"fields\":[{\"name\":\"junk\",\"type\":" + nothings + "},"));
+    Decoded<?> decoded =
+        assertTimeoutPreemptively(
+            Duration.ofSeconds(10),
+            () ->
+                Codecs.RULES
+                    .decoder(WriterSchemas.known(List.of(writer)))
+                    .decode(framed(writer, new byte[1_000]), null));
+    assertThat(decoded.failure().detail()).contains("more values without bytes than bytes");
+  }
+
+  /** Lengths that no record can have, as Avro writes them. */
+  private static final byte[][] ABSURD = {
+    {-2, -1, -1, -1, 15}, // 2^31 - 1
+    {-1, -1, -1, -1, 15}, // -2^31: an array block that also says its size
+    {-128, -128, -128, -128, -128, 64}, // 2^40
+    {-2, -1, -1, -1, -1, -1, -1, -1, -1, 1}, // 2^63 - 1
+  };
+
+  @ParameterizedTest
+  @MethodSource("everyTopic")
+  void anAbsurdLengthAnywhereAllocatesNoMoreThanTheRecordIsWorth(Sample sample) {
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    sample.decoder.decode(sample.bytes, null); // The plan of the schema is made once.
+    for (int at = HEADER; at < sample.bytes.length; at++) {
+      for (byte[] length : ABSURD) {
+        byte[] bytes = new byte[at + length.length + 1_000];
+        System.arraycopy(sample.bytes, 0, bytes, 0, at);
+        System.arraycopy(length, 0, bytes, at, length.length);
+        long before = threads.getCurrentThreadAllocatedBytes();
+        Decoded<?> decoded = sample.decoder.decode(bytes, null);
+        long allocated = threads.getCurrentThreadAllocatedBytes() - before;
+        assertOneOfTwo(decoded);
+        assertThat(allocated)
+            .as("bytes allocated for %d, an absurd length at %d", bytes.length, at)
+            .isLessThan(64L * bytes.length);
+      }
+    }
   }
 
   @Test
