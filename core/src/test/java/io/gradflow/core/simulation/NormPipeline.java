@@ -352,7 +352,7 @@ final class NormPipeline {
     public void delta(StepDelta delta) {
       Parcel parcel = oracle.delta(delta);
       for (StepDelta passed : broken.delta(delta)) {
-        Parcel copy = new Parcel(passed, parcel.contents(), parcel.conflicts());
+        Parcel copy = new Parcel(passed, parcel.contents(), parcel.conflicting());
         send(new Edge(COMBINE, ASSEMBLE, group), now -> arrive(copy, now));
       }
     }
