@@ -43,7 +43,7 @@ import org.junit.jupiter.api.io.TempDir;
  * dies, and to a stack that nothing disturbs. What both make of it must be the same: each step
  * once, complete, with the same norms; the same windows; the same incidents, ids included.
  */
-@Tag("faults")
+@Tag("packaged")
 class ClusterFaultTest {
   private static final int STEPS = 300;
   private static final Duration CATCHING_UP = Duration.ofSeconds(90);

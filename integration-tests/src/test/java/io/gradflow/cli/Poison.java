@@ -3,6 +3,7 @@ package io.gradflow.cli;
 import io.gradflow.schema.Topic;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -86,7 +87,15 @@ enum Poison {
   NON_FINITE_HEADER("bad-header") {
     @Override
     byte[] of(Sample sample, Random random) {
-      return sample.nonFinite();
+      byte[] number = littleEndian(sample.number());
+      int at = 0;
+      while (!Arrays.equals(sample.valid(), at, at + Double.BYTES, number, 0, Double.BYTES)) {
+        at++;
+      }
+      byte[] bytes = sample.valid().clone();
+      byte[] bad = littleEndian(random.nextBoolean() ? Double.NaN : Double.POSITIVE_INFINITY);
+      System.arraycopy(bad, 0, bytes, at, Double.BYTES);
+      return bytes;
     }
   },
   TWENTY_MEGABYTES("too-large") {
@@ -103,7 +112,7 @@ enum Poison {
 
   /** Topics by the id of their recursive schema. */
   private static final List<Topic> RECURSIVE =
-      List.of(Topic.MANIFESTS, Topic.RUNS, Topic.SHARDS, Topic.STEPS);
+      List.of(Topic.MANIFESTS, Topic.RUNS, Topic.SHARDS, Topic.BLOCKS, Topic.STEPS);
 
   /** An id that the registry does not know. */
   private static final int NO_SCHEMA = 404;
@@ -119,10 +128,10 @@ enum Poison {
    *
    * @param valid a record of the topic
    * @param ofAnotherTopic a valid record of another one
-   * @param nonFinite a record whose header holds a NaN or an infinity; null if the topic has no
-   *     such field
+   * @param number a value that must be finite, the first of that value in the valid record; null if
+   *     records of the topic have none
    */
-  record Sample(Topic topic, byte[] valid, byte[] ofAnotherTopic, byte[] nonFinite) {}
+  record Sample(Topic topic, byte[] valid, byte[] ofAnotherTopic, Double number) {}
 
   /** What the dead letter says. */
   String reason() {
@@ -152,6 +161,13 @@ enum Poison {
 
   private static byte[] confluent(int id, byte[] body) {
     return ByteBuffer.allocate(5 + body.length).put((byte) 0).putInt(id).put(body).array();
+  }
+
+  private static byte[] littleEndian(double number) {
+    return ByteBuffer.allocate(Double.BYTES)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putDouble(number)
+        .array();
   }
 
   private static ByteArrayOutputStream start(Sample sample) {

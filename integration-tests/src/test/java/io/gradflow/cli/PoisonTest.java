@@ -8,6 +8,8 @@ import com.sun.net.httpserver.HttpServer;
 import io.gradflow.core.StepId;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.shard.Block;
+import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.LayerKind;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.Measurement;
@@ -83,8 +85,10 @@ class PoisonTest {
   private static final int STEPS = 250;
   private static final int RANKS = 4;
   private static final List<Topic> POISONED =
-      List.of(Topic.MANIFESTS, Topic.RUNS, Topic.SHARDS, Topic.STEPS);
-  private static final int EVERY_SO_MANY_STEPS = 5;
+      List.of(Topic.MANIFESTS, Topic.RUNS, Topic.SHARDS, Topic.BLOCKS, Topic.STEPS);
+  private static final int EVERY_SO_MANY_STEPS = 4;
+  private static final double WEIGHT = 16.25;
+  private static final double ADAM_EPS = 1e-8;
   private static final int UNRULY_RANKS = 10;
   private static final int UNRULY_STEPS = 21;
 
@@ -216,48 +220,34 @@ class PoisonTest {
         value(
             Codecs.RUNS,
             new RunEvent(run, 1, StepId.MAIN_STREAM, -1, RunEvent.Type.EVAL, 0, Map.of()));
-    Manifest manifest = unrulyManifest(run, null);
+    byte[] manifest = value(Codecs.MANIFESTS, unrulyManifest(run));
     for (Poison kind : Poison.values()) {
       for (int i = 0; i < 2; i++) {
         int rank = random.nextInt(RANKS);
-        Shard shard = shard(run, 1, random.nextInt(STEPS), rank, 0, random.nextDouble());
+        Shard shard = shard(run, 1, random.nextInt(STEPS), rank, 0);
         byte[] key = Codecs.SHARDS.encode(shard).get(0).key();
-        byte[] nonFinite = value(Codecs.SHARDS, shard(run, 1, 3, rank, 0, Double.NaN));
         doses.add(
             dose(
                 kind,
-                new Poison.Sample(Topic.SHARDS, value(Codecs.SHARDS, shard), event, nonFinite),
+                new Poison.Sample(Topic.SHARDS, value(Codecs.SHARDS, shard), event, WEIGHT),
                 key,
                 random));
       }
       byte[] key = ("poison " + random.nextInt()).getBytes(StandardCharsets.UTF_8);
-      doses.add(
-          dose(
-              kind,
+      for (Poison.Sample sample :
+          List.of(
               new Poison.Sample(
-                  Topic.MANIFESTS,
-                  value(Codecs.MANIFESTS, manifest),
+                  Topic.BLOCKS,
+                  value(Codecs.BLOCKS, block(run, Block.Purpose.MEASURE)),
                   event,
-                  value(Codecs.MANIFESTS, unrulyManifest(run, Double.POSITIVE_INFINITY))),
-              key,
-              random));
-      doses.add(
-          dose(
-              kind,
+                  WEIGHT),
+              new Poison.Sample(Topic.MANIFESTS, manifest, event, ADAM_EPS),
+              new Poison.Sample(Topic.RUNS, event, manifest, null),
               new Poison.Sample(
-                  Topic.STEPS,
-                  value(Codecs.STEPS, step),
-                  event,
-                  value(Codecs.STEPS, nonFinite(step))),
-              key,
-              random));
-      if (kind != Poison.NON_FINITE_HEADER) { // An event has no such field.
-        doses.add(
-            dose(
-                kind,
-                new Poison.Sample(Topic.RUNS, event, value(Codecs.MANIFESTS, manifest), null),
-                key,
-                random));
+                  Topic.STEPS, value(Codecs.STEPS, step), event, step.completeness()))) {
+        if (kind != Poison.NON_FINITE_HEADER || sample.number() != null) {
+          doses.add(dose(kind, sample, key, random));
+        }
       }
     }
     Collections.shuffle(doses, random);
@@ -266,29 +256,6 @@ class PoisonTest {
 
   private static Dose dose(Poison kind, Poison.Sample sample, byte[] key, Random random) {
     return new Dose(kind, sample.topic(), key, kind.of(sample, random));
-  }
-
-  private static Step nonFinite(Step step) {
-    return new Step(
-        step.id(),
-        step.manifestId(),
-        step.part(),
-        step.parts(),
-        step.firstLayer(),
-        step.revision(),
-        step.closedBy(),
-        step.late(),
-        Double.NaN,
-        step.worldSize(),
-        step.missingRanks(),
-        step.conflictingRanks(),
-        step.incompleteLayers(),
-        step.incompleteCompleteness(),
-        step.globalNorm(),
-        step.norms(),
-        step.evidence(),
-        step.scalars(),
-        step.events());
   }
 
   /** Sends poison, and expects it back from every job that reads its topic. */
@@ -310,7 +277,7 @@ class PoisonTest {
 
   private static List<String> readersOf(Topic topic) {
     return switch (topic) {
-      case SHARDS -> List.of(NormJob.NAME);
+      case SHARDS, BLOCKS -> List.of(NormJob.NAME);
       case MANIFESTS, RUNS -> List.of(NormJob.NAME, AlertJob.NAME);
       case STEPS, RULES -> List.of(AlertJob.NAME);
       default -> List.of();
@@ -372,17 +339,18 @@ class PoisonTest {
 
   /** A run in which one shard comes twice, one again with other content, and one not at all. */
   private void misbehave() {
-    send(Codecs.MANIFESTS, unrulyManifest("unruly", null));
+    send(Codecs.MANIFESTS, unrulyManifest("unruly"));
     send(Topic.MANIFESTS, "deleted".getBytes(StandardCharsets.UTF_8), null);
     for (int step = 0; step < UNRULY_STEPS; step++) {
       for (int rank = 0; rank < UNRULY_RANKS; rank++) {
         if (!isWithheld(step, rank)) {
-          send(Codecs.SHARDS, shard("unruly", 5, step, rank, 3, 1));
+          send(Codecs.SHARDS, shard("unruly", 5, step, rank, 3));
         }
       }
     }
-    send(Codecs.SHARDS, shard("unruly", 5, 7, 3, 3, 1));
-    send(Codecs.SHARDS, shard("unruly", 5, 8, 4, 4, 1));
+    send(Codecs.BLOCKS, block("unruly", Block.Purpose.CAPTURE));
+    send(Codecs.SHARDS, shard("unruly", 5, 7, 3, 3));
+    send(Codecs.SHARDS, shard("unruly", 5, 8, 4, 4));
   }
 
   private static boolean isWithheld(int step, int rank) {
@@ -392,9 +360,9 @@ class PoisonTest {
   /** What was withheld comes late; what cannot be used, too; then the run ends. */
   private void misbehaveMore() {
     assertThat(stepsOf("unruly", UNRULY_STEPS).get(5).closedBy()).isEqualTo(ClosedBy.QUORUM);
-    send(Codecs.SHARDS, shard("unruly", 5, 5, UNRULY_RANKS - 1, 3, 1));
-    send(Codecs.SHARDS, shard("unruly", 4, 5, 1, 3, 1));
-    send(Codecs.SHARDS, shard("unruly", 5, UNRULY_STEPS, UNRULY_RANKS, 3, 1));
+    send(Codecs.SHARDS, shard("unruly", 5, 5, UNRULY_RANKS - 1, 3));
+    send(Codecs.SHARDS, shard("unruly", 4, 5, 1, 3));
+    send(Codecs.SHARDS, shard("unruly", 5, UNRULY_STEPS, UNRULY_RANKS, 3));
     send(
         Codecs.RUNS,
         new RunEvent(
@@ -414,7 +382,7 @@ class PoisonTest {
             });
   }
 
-  private static Manifest unrulyManifest(String run, Double adamEps) {
+  private static Manifest unrulyManifest(String run) {
     return new Manifest(
             run,
             5,
@@ -432,7 +400,7 @@ class PoisonTest {
             "float32",
             "float32",
             "adam",
-            adamEps,
+            ADAM_EPS,
             List.of(
                 new io.gradflow.core.shard.Layer(
                     "w",
@@ -449,15 +417,27 @@ class PoisonTest {
         .identified();
   }
 
-  private static Shard shard(
-      String run, long attempt, int step, int rank, float gradient, double weight) {
+  /** A slice of two values of the only layer. */
+  private static Block block(String run, Block.Purpose purpose) {
+    return new Block(
+        shard(run, 5, 3, 0, 3),
+        0,
+        0,
+        2,
+        Dtype.BFLOAT16,
+        new byte[4],
+        purpose,
+        purpose == Block.Purpose.CAPTURE ? "capture" : null);
+  }
+
+  private static Shard shard(String run, long attempt, int step, int rank, float gradient) {
     return new Shard(
         new StepId(run, attempt, StepId.MAIN_STREAM, step),
         rank,
         new int[] {rank},
         0,
         1,
-        unrulyManifest(run, null).manifestId(),
+        unrulyManifest(run).manifestId(),
         Stage.REDUCED,
         step - 1,
         0,
@@ -465,7 +445,7 @@ class PoisonTest {
         0,
         0,
         0,
-        weight,
+        WEIGHT,
         null,
         false,
         null,
@@ -544,6 +524,7 @@ class PoisonTest {
               for (String job : List.of(NormJob.NAME, AlertJob.NAME)) {
                 assertThat(
                         jobs.count(job, "records_decoded")
+                            + jobs.count(job, "records_set_aside")
                             + jobs.count(job, "records_deleted")
                             + jobs.count(job, "records_undecodable"))
                     .as("records that %s has read", job)
@@ -573,6 +554,7 @@ class PoisonTest {
   }
 
   private void assertCountersAddUp() {
+    assertThat(jobs.count(NormJob.NAME, "records_set_aside")).isEqualTo(1);
     assertThat(jobs.count(NormJob.NAME, "records_deleted")).isEqualTo(1);
     assertThat(jobs.count(AlertJob.NAME, "records_deleted")).isEqualTo(1);
     long merged = jobs.count(NormJob.NAME, "shards_merged");

@@ -78,8 +78,9 @@ public final class GradientPublisher implements AutoCloseable {
     properties.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
     properties.put(ProducerConfig.ACKS_CONFIG, "all");
     properties.put(ProducerConfig.LINGER_MS_CONFIG, 5);
-    // Only the sender's own thread ever waits for these.
-    properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 1_000);
+    // Only the sender's own thread ever waits for these. A burst of raw values is larger than the
+    // buffer: it waits for room rather than being lost.
+    properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 10_000);
     properties.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, 10_000);
     // A broker that restarts is back within a minute. Until then records wait in the producer,
     // which
