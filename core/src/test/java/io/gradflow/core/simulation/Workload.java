@@ -45,6 +45,9 @@ final class Workload {
   /** Subtasks may not hold all of it. */
   boolean narrow;
 
+  /** Whether ranks contradict themselves: which step tells of it depends on when it is read. */
+  boolean contradicts;
+
   /** Records that should be in the log and are not. */
   int losses;
 
@@ -339,6 +342,7 @@ final class Workload {
               partition.plan(at + chance.below(chance.of(1, 3 * stepMs, 20 * stepMs) + 1), draft);
             }
             if (chance.with(conflictRate)) {
+              contradicts = true;
               partition.plan(at + 1 + chance.below(5 * stepMs), draft(own, gradient, true));
             }
           }
