@@ -92,7 +92,7 @@ final class Analysis implements AutoCloseable {
   List<String> settle(LocalJobs jobs, List<StepId> lastSteps) throws InterruptedException {
     List<String> missing = new ArrayList<>();
     Map<TopicPartition, Long> declarations = ends(Topic.MANIFESTS, Topic.RUNS);
-    Map<TopicPartition, Long> shards = ends(Topic.SHARDS);
+    Map<TopicPartition, Long> shards = ends(Topic.SHARDS, Topic.BLOCKS);
     news = System.nanoTime();
     while (!lastSteps.stream().allMatch(this::hasCome)) {
       look(LOOK);

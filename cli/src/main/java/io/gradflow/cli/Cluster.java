@@ -46,7 +46,7 @@ import org.slf4j.LoggerFactory;
  */
 final class Cluster {
   private static final Logger LOG = LoggerFactory.getLogger(Cluster.class);
-  private static final Duration STARTING = Duration.ofSeconds(180);
+  private static final Duration STARTING = Duration.ofMinutes(3);
   private static final Duration STOPPING = Duration.ofSeconds(15);
   private static final long POLL_MILLIS = 100;
 

@@ -160,12 +160,6 @@ final class ClusterCommand implements Runnable {
     return 0;
   }
 
-  /** How a status is printed. */
-  enum Format {
-    TEXT,
-    JSON
-  }
-
   @Command(
       name = "status",
       description =

@@ -70,47 +70,51 @@ final class CommandLines {
    * @param classPath of the command itself
    */
   static List<String> supervisor(ClusterFolder folder, String classPath) {
-    return commandLine(
-        LIGHT,
-        List.of("-Xmx128m", "-Dgradflow.workspace=" + folder.root()),
-        OPENED,
-        logging(folder, ClusterPlan.SUPERVISOR),
-        List.of("-cp", classPath, Gradflow.class.getName()),
-        List.of("cluster", "supervise", "--dir", folder.root().toString()));
+    return java(
+        Stream.of(
+            LIGHT,
+            List.of("-Xmx128m", "-Dgradflow.workspace=" + folder.root()),
+            OPENED,
+            logging(folder, ClusterPlan.SUPERVISOR),
+            List.of("-cp", classPath, Gradflow.class.getName()),
+            List.of("cluster", "supervise", "--dir", folder.root().toString())));
   }
 
   List<String> broker() {
-    return commandLine(
-        List.of("-Xms256m", "-Xmx512m"),
-        LIGHT,
-        logging(folder, ClusterPlan.BROKER),
-        List.of("-cp", plan.brokerClassPath(), "kafka.Kafka"),
-        List.of(folder.conf().resolve("server.properties").toString()));
+    return java(
+        Stream.of(
+            List.of("-Xms256m", "-Xmx512m"),
+            LIGHT,
+            logging(folder, ClusterPlan.BROKER),
+            List.of("-cp", plan.brokerClassPath(), "kafka.Kafka"),
+            List.of(folder.conf().resolve("server.properties").toString())));
   }
 
   List<String> jobManager() {
     JobManagerProcessSpec memory = JobManagerProcessUtils.processSpecFromConfig(flink);
-    return commandLine(
-        words(JobManagerProcessUtils.generateJvmParametersStr(memory, flink)),
-        LIGHT,
-        OPENED,
-        logging(folder, ClusterPlan.JOB_MANAGER),
-        ofFlink(StandaloneSessionClusterEntrypoint.class),
-        List.of("--configDir", folder.conf().toString()),
-        words(JobManagerProcessUtils.generateDynamicConfigsStr(memory)));
+    return java(
+        Stream.of(
+            words(JobManagerProcessUtils.generateJvmParametersStr(memory, flink)),
+            LIGHT,
+            OPENED,
+            logging(folder, ClusterPlan.JOB_MANAGER),
+            ofFlink(StandaloneSessionClusterEntrypoint.class),
+            List.of("--configDir", folder.conf().toString()),
+            words(JobManagerProcessUtils.generateDynamicConfigsStr(memory))));
   }
 
   List<String> taskManager(String name) {
     TaskExecutorProcessSpec memory = TaskExecutorProcessUtils.processSpecFromConfig(flink);
-    return commandLine(
-        words(ProcessMemoryUtils.generateJvmParametersStr(memory)),
-        List.of("-XX:+UseSerialGC"),
-        OPENED,
-        logging(folder, name),
-        ofFlink(TaskManagerRunner.class),
-        List.of("--configDir", folder.conf().toString()),
-        words(TaskExecutorProcessUtils.generateDynamicConfigsStr(memory)),
-        List.of("-D", TaskManagerOptions.TASK_MANAGER_RESOURCE_ID.key() + "=" + name));
+    return java(
+        Stream.of(
+            words(ProcessMemoryUtils.generateJvmParametersStr(memory)),
+            List.of("-XX:+UseSerialGC"),
+            OPENED,
+            logging(folder, name),
+            ofFlink(TaskManagerRunner.class),
+            List.of("--configDir", folder.conf().toString()),
+            words(TaskExecutorProcessUtils.generateDynamicConfigsStr(memory)),
+            List.of("-D", TaskManagerOptions.TASK_MANAGER_RESOURCE_ID.key() + "=" + name)));
   }
 
   /**
@@ -134,16 +138,17 @@ final class CommandLines {
                   .formatted(
                       StateRecoveryOptions.RESTORE_MODE.key(), RecoveryClaimMode.CLAIM.name()));
         });
-    return commandLine(
-        List.of("-Xmx256m"),
-        LIGHT,
-        OPENED,
-        logging(folder, submissionOf(job)),
-        ofFlink(CliFrontend.class),
-        List.of("run", "-d", "-c", job.entryClass()),
-        options,
-        List.of(folder.jobJar().toString()),
-        plan.allJobArguments());
+    return java(
+        Stream.of(
+            List.of("-Xmx256m"),
+            LIGHT,
+            OPENED,
+            logging(folder, submissionOf(job)),
+            ofFlink(CliFrontend.class),
+            List.of("run", "-d", "-c", job.entryClass()),
+            options,
+            List.of(folder.jobJar().toString()),
+            plan.allJobArguments()));
   }
 
   /** Names the process that submits a job, and its log. */
@@ -166,9 +171,8 @@ final class CommandLines {
     return Stream.of(text.split(" ", -1)).filter(word -> !word.isEmpty()).toList();
   }
 
-  @SafeVarargs
-  private static List<String> commandLine(List<String>... parts) {
-    return Stream.concat(Stream.of(JAVA), Stream.of(parts).flatMap(List::stream)).toList();
+  private static List<String> java(Stream<List<String>> parts) {
+    return Stream.concat(Stream.of(JAVA), parts.flatMap(List::stream)).toList();
   }
 
   /** The lines of Flink's {@code config.yaml}. */

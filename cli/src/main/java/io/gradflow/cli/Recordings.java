@@ -2,6 +2,7 @@ package io.gradflow.cli;
 
 import io.gradflow.core.Origin;
 import io.gradflow.core.StepId;
+import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Shard;
 import io.gradflow.schema.Codecs;
 import io.gradflow.schema.Decoder;
@@ -21,12 +22,16 @@ import java.util.Optional;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.BinaryOperator;
 
 /**
  * What some recordings hold together. They are read twice: once to know that every one is whole,
  * once to be replayed; neither time more than a block of each is in memory.
  */
 final class Recordings {
+  private static final Comparator<StepId> LAST =
+      Comparator.comparingLong(StepId::attempt).thenComparingLong(StepId::step);
+
   private final List<Path> files;
   private final TreeMap<String, Run> runs = new TreeMap<>();
   private final Set<Topic> topics = EnumSet.noneOf(Topic.class);
@@ -82,6 +87,7 @@ final class Recordings {
     long before = records;
     try (RecordingReader file = open(path)) {
       Decoder<Shard> shards = Codecs.SHARDS.decoder(file.writers());
+      Decoder<Block> blocks = Codecs.BLOCKS.decoder(file.writers());
       for (Recorded record = file.next(); record != null; record = file.next()) {
         records++;
         topics.add(record.topic());
@@ -89,7 +95,15 @@ final class Recordings {
         run.topics.add(record.topic());
         run.began = Math.min(run.began, record.timestamp());
         if (record.topic() == Topic.SHARDS) {
-          note(run, shards.decode(record.value(), origin(record)).value());
+          Shard shard = shards.decode(record.value(), origin(record)).value();
+          if (shard != null) {
+            note(run, shard.id());
+          }
+        } else if (record.topic() == Topic.BLOCKS) {
+          Block block = blocks.decode(record.value(), origin(record)).value();
+          if (block != null && block.purpose() == Block.Purpose.MEASURE) {
+            note(run, block.header().id());
+          }
         }
       }
     } catch (IOException e) {
@@ -101,19 +115,8 @@ final class Recordings {
   }
 
   /** The last attempt's last step is what a replay waits for; earlier attempts end with it. */
-  private static void note(Run run, Shard shard) {
-    if (shard != null) {
-      run.lastSteps.merge(
-          shard.id().stream(),
-          shard.id(),
-          (a, b) ->
-              Comparator.comparingLong(StepId::attempt)
-                          .thenComparingLong(StepId::step)
-                          .compare(a, b)
-                      > 0
-                  ? a
-                  : b);
-    }
+  private static void note(Run run, StepId step) {
+    run.lastSteps.merge(step.stream(), step, BinaryOperator.maxBy(LAST));
   }
 
   private static Origin origin(Recorded record) {
@@ -151,7 +154,7 @@ final class Recordings {
     return topics.contains(Topic.SHARDS) || topics.contains(Topic.BLOCKS);
   }
 
-  /** The last step of each run and stream of which there are shards. */
+  /** The last step of each run and stream of which there are shards or blocks. */
   List<StepId> lastSteps() {
     return runs.values().stream().flatMap(run -> run.lastSteps.values().stream()).toList();
   }

@@ -24,9 +24,6 @@ import org.apache.kafka.clients.producer.ProducerConfig;
 final class Surroundings {
   private static final Duration ANSWER = Duration.ofSeconds(4);
 
-  /** The alert sink's, unless Kafka's own property says otherwise. */
-  private static final Duration TRANSACTION_TIMEOUT = Duration.ofMinutes(10);
-
   private final JobSettings settings;
   private final ReadableConfig flink;
   private final List<String> problems = new ArrayList<>();
@@ -62,29 +59,13 @@ final class Surroundings {
     return settings.get(GradflowOptions.ALERT_DELIVERY) == Delivery.EXACTLY_ONCE;
   }
 
-  private Duration transactionTimeout() {
-    String millis =
-        settings.kafkaProperties().getProperty(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG);
-    try {
-      return millis == null ? TRANSACTION_TIMEOUT : Duration.ofMillis(Long.parseLong(millis));
-    } catch (NumberFormatException e) {
-      problems.add(
-          "option %s%s: expected milliseconds, got '%s'"
-              .formatted(
-                  GradflowOptions.KAFKA_PROPERTIES_PREFIX,
-                  ProducerConfig.TRANSACTION_TIMEOUT_CONFIG,
-                  millis));
-      return TRANSACTION_TIMEOUT;
-    }
-  }
-
   /** A transaction stays open from one checkpoint to the next. */
   private void checkCheckpoints() {
     if (!exactlyOnce()) {
       return;
     }
     Optional<Duration> interval = flink.getOptional(CheckpointingOptions.CHECKPOINTING_INTERVAL);
-    Duration timeout = transactionTimeout();
+    Duration timeout = settings.transactionTimeout();
     if (interval.isPresent() && interval.get().compareTo(timeout) >= 0) {
       problems.add(
           "%s exactly-once: expected checkpoints more often than transactions time out, every %d s at most, got %s of %d s; alerts would be lost"
@@ -103,7 +84,7 @@ final class Surroundings {
       problems.addAll(topics.denied(List.of(Principal.NORM_JOB, Principal.ALERT_JOB)));
       if (exactlyOnce()) {
         Duration longest = topics.longestTransaction();
-        Duration timeout = transactionTimeout();
+        Duration timeout = settings.transactionTimeout();
         if (timeout.compareTo(longest) > 0) {
           problems.add(
               "%s exactly-once: expected transactions of at most %d s, the brokers' transaction.max.timeout.ms, got a timeout of %d s; lower %s%s or raise the brokers'"

@@ -129,7 +129,7 @@ class LauncherTest {
     Outcome outcome = run(Map.of(), "test", "nonsense");
     assertThat(outcome.error)
         .isEqualTo(
-            "gradflow: expected one of: core schemas operators jobs trainer-java training cli integration-tests; got: nonsense\n");
+            "gradflow: expected one of: core schemas operators jobs trainer-java training cli integration-tests faults; got: nonsense\n");
     assertThat(outcome.code).isEqualTo(2);
     assertThat(run(Map.of(), "test", "--help").output).startsWith("Usage: gradflow test [NAME]");
   }

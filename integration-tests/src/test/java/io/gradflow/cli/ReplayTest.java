@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
@@ -168,8 +169,8 @@ class ReplayTest {
   }
 
   /** All that is said of incidents but when it was said; runs do not wait for each other. */
-  private static TreeSet<String> transitions(JsonNode report) {
-    TreeSet<String> transitions = new TreeSet<>();
+  private static SortedSet<String> transitions(JsonNode report) {
+    SortedSet<String> transitions = new TreeSet<>();
     report
         .get("alerts")
         .forEach(

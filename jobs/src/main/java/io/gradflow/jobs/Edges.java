@@ -82,7 +82,8 @@ final class Edges {
         environment
             .fromSource(source, WatermarkStrategy.noWatermarks(), topic.topicName())
             .uid("read-" + topic.topicName())
-            .process(new DecodeRecords<>(codec, meaning, registryUrl, deadLetters), RecordTypes.of(type))
+            .process(
+                new DecodeRecords<>(codec, meaning, registryUrl, deadLetters), RecordTypes.of(type))
             .uid("decode-" + topic.topicName())
             .name("decode " + topic.topicName());
     refused.add(decoded.getSideOutput(DecodeRecords.DEAD_LETTERS));

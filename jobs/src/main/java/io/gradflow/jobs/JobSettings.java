@@ -15,6 +15,7 @@ import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.kafka.clients.producer.ProducerConfig;
 
 /**
  * What a job was told, resolved: an argument {@code --gradflow.x.y value} goes before the
@@ -77,6 +78,7 @@ public final class JobSettings {
     JobSettings settings = new JobSettings(resolved);
     GradflowOptions.ALL.stream().filter(settings::has).forEach(settings::get);
     settings.limits();
+    settings.transactionTimeout();
     return settings;
   }
 
@@ -174,6 +176,25 @@ public final class JobSettings {
               }
             });
     return properties;
+  }
+
+  /**
+   * How long a transaction of exactly-once alerts may stay open: what the user says of Kafka's
+   * clients, else 10 minutes. The sink's own default of an hour is above the broker's limit of 15
+   * minutes.
+   *
+   * @throws UnusableSettings if it is not a number of milliseconds
+   */
+  public Duration transactionTimeout() {
+    String name = ProducerConfig.TRANSACTION_TIMEOUT_CONFIG;
+    String value = kafkaProperties().getProperty(name);
+    try {
+      return value == null ? Duration.ofMinutes(10) : Duration.ofMillis(Long.parseLong(value));
+    } catch (NumberFormatException e) {
+      throw new UnusableSettings(
+          "option %s%s: expected milliseconds, got '%s'"
+              .formatted(GradflowOptions.KAFKA_PROPERTIES_PREFIX, name, value));
+    }
   }
 
   /**

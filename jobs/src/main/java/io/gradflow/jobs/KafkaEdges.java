@@ -90,8 +90,9 @@ final class KafkaEdges {
               .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
               .setTransactionalIdPrefix(settings.get(GradflowOptions.ALERT_TRANSACTION_PREFIX))
               .setTransactionNamingStrategy(TransactionNamingStrategy.INCREMENTING)
-              // The sink's own default of an hour is above the broker's limit of 15 minutes.
-              .setProperty(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, "600000")
+              .setProperty(
+                  ProducerConfig.TRANSACTION_TIMEOUT_CONFIG,
+                  Long.toString(settings.transactionTimeout().toMillis()))
               .build();
     };
   }

@@ -82,7 +82,8 @@ public final class RecordingReader implements Closeable {
       throw truncated(e);
     } catch (AvroRuntimeException | Malformed | StackOverflowError e) {
       throw new IOException(
-          "expected a recording's schema in the file's header, got " + e.getMessage(), e);
+          "the file's header is damaged: expected the schema of a recording, got what cannot be read; copy or record it again",
+          e);
     }
   }
 

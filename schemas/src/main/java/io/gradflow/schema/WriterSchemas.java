@@ -38,28 +38,30 @@ public final class WriterSchemas {
   /** A record's schema, and where its fields begin. */
   record Framed(Schema writer, int bodyOffset) {}
 
-  private WriterSchemas(List<Schema> earlier, SchemaRegistry registry) {
+  private WriterSchemas(List<Schema> others, SchemaRegistry registry) {
     this.registry = registry;
+    ReleasedSchemas.all().forEach(schema -> byFingerprint.put(fingerprint(schema), schema));
     for (Topic topic : Topic.values()) {
       if (topic.schema() != null) {
         byFingerprint.put(fingerprint(topic.schema()), topic.schema());
       }
     }
-    earlier.forEach(schema -> byFingerprint.put(fingerprint(schema), schema));
+    others.forEach(schema -> byFingerprint.put(fingerprint(schema), schema));
   }
 
-  /** The schemas of this build. */
+  /** The schemas of this build and of every release before it. */
   public static WriterSchemas known() {
     return known(List.of());
   }
 
-  /** The schemas of this build, and those of others. */
+  /** Those, and further ones. */
   public static WriterSchemas known(List<Schema> others) {
     return new WriterSchemas(others, null);
   }
 
   /**
-   * The schemas of this build, and those of a registry that speaks Confluent's API.
+   * The schemas of this build and of every release before it, and those of a registry that speaks
+   * Confluent's API.
    *
    * @param registry its base, e.g. {@code http://registry:8081}
    */

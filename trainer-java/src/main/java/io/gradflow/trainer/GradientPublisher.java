@@ -12,6 +12,8 @@ import java.time.InstantSource;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.function.Supplier;
+import org.apache.kafka.clients.CommonClientConfigs;
+import org.apache.kafka.clients.MetadataRecoveryStrategy;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerConfig;
@@ -76,11 +78,16 @@ public final class GradientPublisher implements AutoCloseable {
     properties.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
     properties.put(ProducerConfig.ACKS_CONFIG, "all");
     properties.put(ProducerConfig.LINGER_MS_CONFIG, 5);
-    // Only the sender's own thread ever waits for these.
-    properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 1_000);
+    // Only the sender's own thread ever waits for these. A burst of raw values is larger than the
+    // buffer: it waits for room rather than being lost.
+    properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 10_000);
     properties.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, 10_000);
-    // A broker that restarts is back within a minute.
+    // A broker that restarts is back within a minute. Until then records wait in the producer,
+    // which
+    // therefore must not forget the topics when no broker answers.
     properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 120_000);
+    properties.put(
+        CommonClientConfigs.METADATA_RECOVERY_STRATEGY_CONFIG, MetadataRecoveryStrategy.NONE.name);
     properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 16L << 20);
     properties.putAll(options.kafka());
     return properties;

@@ -157,7 +157,14 @@ final class Sender implements Runnable {
       Receipt receipt = new Receipt(raw.blocks(), tally::sent, lost);
       raw.toBlocks(
           () -> shard(pending),
-          block -> send(Topic.BLOCKS, Codecs.BLOCKS.encode(block).get(0), receipt));
+          block -> {
+            if (receipt.isComplete()) {
+              send(Topic.BLOCKS, Codecs.BLOCKS.encode(block).get(0), receipt);
+            } else {
+              // The rest of a gradient that has lost a part is not worth its way.
+              receipt.ended(false);
+            }
+          });
     }
   }
 
@@ -277,6 +284,11 @@ final class Sender implements Runnable {
       this.open = records;
       this.delivered = delivered;
       this.lost = lost;
+    }
+
+    /** Whether nothing has been lost so far. */
+    synchronized boolean isComplete() {
+      return complete;
     }
 
     synchronized void ended(boolean successfully) {

@@ -339,6 +339,23 @@ class GradientPublisherTest {
   }
 
   @Test
+  void ofAGradientThatHasLostABlockNothingMoreIsSent() {
+    Kafka broken = new Kafka(true, true);
+    broken.sendException = new KafkaException("fenced");
+    Kafka next = new Kafka(true, true);
+    AtomicInteger made = new AtomicInteger();
+    GradientPublisher publisher =
+        new GradientPublisher(options, () -> made.getAndIncrement() == 0 ? broken : next, NOON);
+    publisher.step(0).rawReduced(new float[3][1]).publish();
+    publisher.step(1).rawReduced(new float[3][1]).publish();
+    publisher.close(SOON);
+    assertThat(read(next, Codecs.BLOCKS))
+        .extracting(block -> block.header().id().step())
+        .containsExactly(1L, 1L, 1L);
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(1, 0, 1, 0));
+  }
+
+  @Test
   void rawValuesFillTheQueueByTheirBytes() {
     Kafka kafka = new Kafka(true, false);
     int capacity = 4;

@@ -13,7 +13,8 @@ import java.time.Duration;
  * @param rememberedSteps closed steps that can still be revised
  * @param waitingDeltas parts that may wait for their manifest
  * @param pendingEvents events of a run that may wait for the step they precede; the oldest go first
- * @param finishedRetention state of a finished run is dropped after so long without input
+ * @param finishedRetention state of a finished run is dropped after so long without input: twice as
+ *     long as in combining, or the last deltas of a silent run find nobody
  * @param idleRetention state of any other run likewise
  */
 public record AssemblingPolicy(
@@ -41,6 +42,6 @@ public record AssemblingPolicy(
   /** The rated settings. */
   public static AssemblingPolicy defaults() {
     return new AssemblingPolicy(
-        Duration.ofSeconds(15), 5, 256, 64, 1024, 100, Duration.ofHours(1), Duration.ofHours(24));
+        Duration.ofSeconds(15), 5, 256, 64, 1024, 100, Duration.ofHours(2), Duration.ofHours(48));
   }
 }

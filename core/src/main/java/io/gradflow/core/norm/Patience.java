@@ -85,6 +85,10 @@ final class Patience {
 
   /** When to look at the deadline again; not after {@code nowMs} means that it is up. */
   long nextLook(long deadlineMs, long nowMs) {
+    return nextLook(deadlineMs, halfMs, nowMs);
+  }
+
+  private long nextLook(long deadlineMs, long afterResumingMs, long nowMs) {
     start(nowMs);
     if (deadlineMs > nowMs) {
       return deadlineMs;
@@ -92,12 +96,16 @@ final class Patience {
     if (heardAt == NEVER || nowMs - heardAt > halfMs) {
       return nowMs + halfMs;
     }
-    return Math.max(deadlineMs, resumedAt + halfMs);
+    return Math.max(deadlineMs, resumedAt + afterResumingMs);
   }
 
-  /** The same for a deadline of what could be complete when all written by then is read. */
-  long nextLook(long deadlineMs, long writtenByMs, long nowMs) {
-    long look = nextLook(deadlineMs, nowMs);
-    return look <= nowMs && isBehind(writtenByMs, nowMs) ? nowMs + LOOK_AGAIN_MS : look;
+  /**
+   * The same for what waits since {@code sinceMs}, and can be complete when all that was written
+   * within {@code waitMs} of {@code writtenAtMs} is read. A wait of less than half a timeout begins
+   * again after an outage: how far apart partitions are read is not known before.
+   */
+  long nextLook(long sinceMs, long writtenAtMs, long waitMs, long nowMs) {
+    long look = nextLook(sinceMs + waitMs, Math.min(waitMs, halfMs), nowMs);
+    return look <= nowMs && isBehind(writtenAtMs + waitMs, nowMs) ? nowMs + LOOK_AGAIN_MS : look;
   }
 }

@@ -217,7 +217,8 @@ public final class ShardCombiner {
         HeldShard held = state.waiting().get(ticket);
         if (held.shard().manifestId() == layout.manifestId()) {
           admit(ticket, held);
-          receive(held);
+          // What a shard has waited for its manifest, its step has not waited for other shards.
+          receive(new HeldShard(now, held.shard()));
         }
       }
     }
@@ -394,8 +395,8 @@ public final class ShardCombiner {
       if (outrun || crowded) {
         GroupStep held = state.steps().get(lane.at(step));
         long wait = policy.quorumWait().toMillis();
-        boolean ripe =
-            held.firstAt() + wait <= now && !patience.isBehind(held.writtenAt() + wait, now);
+        long look = patience.nextLook(held.firstAt(), held.writtenAt(), wait, now);
+        boolean ripe = look <= now;
         if (ripe && outrun) {
           return ClosedBy.QUORUM;
         }
@@ -403,7 +404,7 @@ public final class ShardCombiner {
           out.closedForRoom();
           return ClosedBy.TIMEOUT;
         }
-        arm(Math.max(held.firstAt() + wait, now + Patience.LOOK_AGAIN_MS));
+        arm(Math.max(look, now + Patience.LOOK_AGAIN_MS));
       }
       RunEnd end = RunEnd.of(ends, lane);
       long last = progress.open()[progress.open().length - 1];
@@ -532,8 +533,7 @@ public final class ShardCombiner {
           ClosedBy reason = reasonToClose(lane, layout, progress, step);
           if (reason == null) {
             GroupStep held = state.steps().get(lane.at(step));
-            long look =
-                patience.nextLook(held.firstAt() + timeout, held.writtenAt() + timeout, now);
+            long look = patience.nextLook(held.firstAt(), held.writtenAt(), timeout, now);
             if (look > now) {
               arm(look);
               break;

@@ -213,7 +213,7 @@ public final class StepAssembler {
                 .with(layout, delta)
                 .closed(ClosedBy.TIMEOUT, List.of()));
         progress = remember(lane, progress.overtaken(step));
-      } else {
+      } else if (delta.sums().contributions() > 0) {
         publish(lane, layout, step, held.with(layout, delta));
       }
       settle(lane, layout, progress);
@@ -348,7 +348,7 @@ public final class StepAssembler {
         while (progress.open().length > 0) {
           long step = progress.open()[0];
           RunStep held = state.steps().get(lane.at(step));
-          long look = patience.nextLook(held.firstAt() + timeout, held.writtenAt() + timeout, now);
+          long look = patience.nextLook(held.firstAt(), held.writtenAt(), timeout, now);
           if (look > now) {
             arm(look);
             break;

@@ -9,7 +9,8 @@ import java.time.Duration;
  * @param republish an open window that has changed is published again after so long
  * @param endWait silence after a run's end before its last window closes
  * @param waitingSteps steps of a run that may wait for their manifest
- * @param finishedRetention state of a finished run is dropped after so long without input
+ * @param finishedRetention state of a finished run is dropped after so long without input: twice as
+ *     long as in assembling, or the last steps of a silent run find nobody
  * @param idleRetention state of any other run likewise
  */
 public record WindowPolicy(
@@ -42,7 +43,7 @@ public record WindowPolicy(
         Duration.ofSeconds(10),
         Duration.ofSeconds(30),
         256,
-        Duration.ofHours(1),
-        Duration.ofHours(24));
+        Duration.ofHours(4),
+        Duration.ofHours(96));
   }
 }

@@ -18,7 +18,9 @@ import java.util.List;
  *
  * <p>Guaranteed: a window closes with the first step beyond it or with its run's end; while it is
  * open and changes, it is published again at intervals, marked open. A revision of a step of the
- * open window replaces its row; late steps and revisions of closed windows change nothing.
+ * open window replaces its row; late steps and revisions of closed windows change nothing. Only
+ * what a run's end has closed is published once more, whole, if steps of it come after all: the end
+ * is read from another topic, and steps may be held up.
  *
  * <p>Assumed: the steps of a lane come in order, as {@link io.gradflow.core.norm.StepAssembler}
  * sends them.
@@ -156,7 +158,7 @@ public final class WindowRoller {
 
     private void take(Step step) {
       if (step.id().attempt() > attempt) {
-        windows.forEach(window -> publish(window, false));
+        windows.forEach(this::leave);
         windows.clear();
         attempt = step.id().attempt();
         ends.removeIf(end -> end.attempt() < attempt);
@@ -169,12 +171,12 @@ public final class WindowRoller {
         at++;
       }
       if (at == windows.size()) {
-        windows.add(new OpenWindow(lane, first, new long[0], -1, false, now, now));
+        windows.add(OpenWindow.fresh(lane, first, -1, now));
       }
       OpenWindow window = windows.get(at);
       if (first > window.firstStep()) {
-        publish(window, false);
-        window = new OpenWindow(lane, first, new long[0], window.highest(), false, now, now);
+        leave(window);
+        window = OpenWindow.fresh(lane, first, window.highest(), now);
       }
       boolean isNew = Arrays.binarySearch(window.steps(), number) < 0;
       if (first < window.firstStep() || (isNew && number <= window.highest())) {
@@ -194,6 +196,7 @@ public final class WindowRoller {
               steps,
               Math.max(window.highest(), number),
               true,
+              window.ended(),
               window.publishedAt(),
               now);
       windows.set(at, closedByEnd(window));
@@ -202,36 +205,33 @@ public final class WindowRoller {
 
     private OpenWindow closedByEnd(OpenWindow window) {
       RunEnd end = RunEnd.of(ends, window.lane());
-      if (end == null || window.steps().length == 0 || window.highest() < end.step()) {
+      return end == null || window.highest() < end.step() ? window : closed(window);
+    }
+
+    /** Closed because its run has ended; its rows stay for what may come after all. */
+    private OpenWindow closed(OpenWindow window) {
+      if (!window.isDue()) {
         return window;
       }
-      return closed(window);
-    }
-
-    private OpenWindow closed(OpenWindow window) {
       publish(window, false);
-      return new OpenWindow(
-          window.lane(),
-          window.firstStep(),
-          new long[0],
-          window.highest(),
-          false,
-          now,
-          window.lastStepAt());
+      return window.published(true, now);
     }
 
-    /** Publishes a window that has rows; a closed one forgets them. */
-    private void publish(OpenWindow window, boolean open) {
-      if (window.steps().length == 0) {
-        return;
+    /** Closes a window for good. */
+    private void leave(OpenWindow window) {
+      if (window.isDue()) {
+        publish(window, false);
       }
+      for (long step : window.steps()) {
+        state.rows().remove(window.lane().at(step));
+      }
+    }
+
+    private void publish(OpenWindow window, boolean open) {
       Lane lane = window.lane();
       List<WindowRow> rows = new ArrayList<>();
       for (long step : window.steps()) {
         rows.add(state.rows().get(lane.at(step)));
-        if (!open) {
-          state.rows().remove(lane.at(step));
-        }
       }
       List<String> names = state.names().get(lane.manifestId()).names();
       double[] l2 = new double[rows.size()];
@@ -284,7 +284,7 @@ public final class WindowRoller {
       armedAt = Long.MAX_VALUE;
       for (int i = 0; i < windows.size(); i++) {
         OpenWindow window = windows.get(i);
-        if (window.steps().length == 0) {
+        if (!window.isDue()) {
           continue;
         }
         RunEnd end = RunEnd.of(ends, window.lane());
@@ -296,20 +296,11 @@ public final class WindowRoller {
           }
           arm(over);
         }
-        if (window.changed()) {
+        if (window.changed() && !window.ended()) {
           long due = window.publishedAt() + policy.republish().toMillis();
           if (due <= now) {
             publish(window, true);
-            windows.set(
-                i,
-                new OpenWindow(
-                    window.lane(),
-                    window.firstStep(),
-                    window.steps(),
-                    window.highest(),
-                    false,
-                    now,
-                    window.lastStepAt()));
+            windows.set(i, window.published(false, now));
           } else {
             arm(due);
           }
@@ -330,7 +321,7 @@ public final class WindowRoller {
 
     /** Closes everything and forgets the run. */
     void drop() {
-      windows.forEach(window -> publish(window, false));
+      windows.forEach(this::leave);
       for (long ticket : tickets()) {
         out.left(state.waiting().get(ticket));
         state.waiting().remove(ticket);

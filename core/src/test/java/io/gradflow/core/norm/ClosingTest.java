@@ -19,7 +19,7 @@ class ClosingTest {
   }
 
   private static void nothingIsRetained(Merging merging) {
-    merging.pass(50 * 3_600_000L);
+    merging.pass(80 * 3_600_000L);
     assertThat(merging.retained()).isZero();
     assertThat(merging.timers()).isZero();
     assertThat(merging.fate(ShardFate.RECEIVED))
@@ -115,6 +115,29 @@ class ClosingTest {
       merging.send(twelve.aShard().step(step).rank(11).writtenAt(written + 1_000 * step).build());
     }
     assertThat(merging.steps).hasSize(100).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void anOutageInTheMiddleOfABacklogLosesNobody() {
+    TestRun twelve = TestRun.replicas(12, 1);
+    Merging merging = new Merging(twelve).manifested();
+    long written = merging.now - 600_000;
+    for (long step = 0; step < 40; step++) {
+      for (int rank = 0; rank < 11; rank++) {
+        merging.send(
+            twelve.aShard().step(step).rank(rank).writtenAt(written + 1_000 * step).build());
+      }
+    }
+    merging.send(twelve.aShard().step(0).rank(11).writtenAt(written).build());
+    merging.passBusily(3_000);
+    merging.pass(60_000);
+    merging.send(twelve.aShard().step(40).rank(0).writtenAt(written + 40_000).build());
+    merging.pass(1_000);
+    for (long step = 1; step < 40; step++) {
+      merging.send(twelve.aShard().step(step).rank(11).writtenAt(written + 1_000 * step).build());
+    }
+    assertThat(merging.steps).hasSize(40).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
     nothingIsRetained(merging);
   }
 
@@ -361,8 +384,8 @@ class ClosingTest {
     merging.event(run.event(RunEvent.Type.FINISHED, 0));
     merging.pass(10_500);
     assertThat(merging.last().closedBy()).isEqualTo(ClosedBy.TIMEOUT);
-    merging.pass(3_700_000);
-    assertThat(merging.retained()).as("an hour after its end").isZero();
+    merging.pass(7_300_000);
+    assertThat(merging.retained()).as("two hours after its end").isZero();
     nothingIsRetained(merging);
   }
 
@@ -411,6 +434,37 @@ class ClosingTest {
         .containsExactly(
             "run run-1 attempt 1000 stream main step 0 rank 3: manifest 000000000000002a has not"
                 + " come within 30 s; publish it before the shards");
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void shardsThatWaitedForTheirManifestLoseNobody() {
+    TestRun twelve = TestRun.replicas(12, 1);
+    Merging merging = new Merging(twelve);
+    for (int rank = 0; rank < 12; rank++) {
+      for (long step = 0; step < 20; step++) {
+        merging.send(twelve.aShard().step(step).rank(rank).build());
+      }
+    }
+    merging.passBusily(20_000);
+    merging.manifested();
+    assertThat(merging.steps).hasSize(20).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void aPartWithoutShardsIsNoRevision() {
+    TestRun large = TestRun.replicas(65, 1);
+    Merging merging = new Merging(large).manifested();
+    for (int rank = 0; rank < 64; rank++) {
+      merging.send(large.aShard().rank(rank).build());
+    }
+    merging.passBusily(10_000);
+    merging.send(large.aShard().rank(64).microBatch(0, 2).build());
+    merging.passBusily(30_000);
+    assertThat(merging.steps).extracting(Step::revision).containsExactly(64L);
+    merging.send(large.aShard().rank(64).microBatch(1, 2).build());
+    assertThat(merging.steps).extracting(Step::revision).containsExactly(64L, 65L);
     nothingIsRetained(merging);
   }
 

@@ -47,16 +47,18 @@ class PatienceTest {
     patience.read(1_100, -20_000);
     assertThat(patience.isBehind(-20_001, 1_100)).isFalse();
     assertThat(patience.isBehind(-19_999, 1_100)).isTrue();
-    assertThat(patience.nextLook(1_000, -10_000, 2_000)).as("just started").isEqualTo(6_000);
+    assertThat(patience.nextLook(-9_000, -20_000, 10_000, 2_000))
+        .as("just started")
+        .isEqualTo(6_000);
     patience.read(5_000, 5_000);
     patience.read(5_000, -9_000);
     patience.read(6_000, 6_000);
-    assertThat(patience.nextLook(1_000, -10_000, 6_000)).isEqualTo(6_500);
+    assertThat(patience.nextLook(-9_000, -20_000, 10_000, 6_000)).isEqualTo(6_500);
     patience.read(10_500, 10_500);
     assertThat(patience.isBehind(-8_000, 10_500)).as("-9,000 was read of late").isTrue();
     patience.read(12_000, 12_000);
     patience.read(16_000, 16_000);
-    assertThat(patience.nextLook(1_000, -8_000, 16_000)).as("up").isEqualTo(6_000);
+    assertThat(patience.nextLook(-9_000, -18_000, 10_000, 16_000)).as("up").isEqualTo(6_000);
   }
 
   @Test

@@ -57,8 +57,8 @@ class DtypeTest {
   /** IEEE 754's definition of an interchange format. */
   private static double defined(int bits, int exponentBits, int fractionBits) {
     int bias = (1 << (exponentBits - 1)) - 1;
-    int exponent = bits >> fractionBits & (1 << exponentBits) - 1;
-    double fraction = Math.scalb((double) (bits & (1 << fractionBits) - 1), -fractionBits);
+    int exponent = (bits >> fractionBits) & ((1 << exponentBits) - 1);
+    double fraction = Math.scalb((double) (bits & ((1 << fractionBits) - 1)), -fractionBits);
     double magnitude;
     if (exponent == (1 << exponentBits) - 1) {
       magnitude = fraction == 0 ? Double.POSITIVE_INFINITY : Double.NaN;

@@ -115,7 +115,7 @@ class WindowRollerTest implements WindowRoller.Output {
     assertThat(window.completeness()).isEqualTo(1);
     assertThat(windows.get(1).log2Rms()).isEqualTo(new LayerWindow.Spread(1, 1, 1, 1, 1, 1));
     assertThat(windows.get(1).completeness()).isEqualTo(0.5);
-    pass(26 * 3_600_000L);
+    pass(100 * 3_600_000L);
     nothingIsRetained();
   }
 
@@ -147,7 +147,7 @@ class WindowRollerTest implements WindowRoller.Output {
     pass(10_000);
     assertThat(windows).hasSize(4).allMatch(LayerWindow::open);
     assertThat(windows.get(3).steps()).isEqualTo(2);
-    pass(26 * 3_600_000L);
+    pass(100 * 3_600_000L);
     assertThat(windows.get(5).open()).isFalse();
     nothingIsRetained();
   }
@@ -193,6 +193,24 @@ class WindowRollerTest implements WindowRoller.Output {
   }
 
   @Test
+  void stepsHeldUpAfterTheEndJoinTheirWindow() {
+    manifested();
+    send(0, 1, 1);
+    roller.notice(state, new RunNotice(null, run.event(RunEvent.Type.FINISHED, 2)), now, this);
+    pass(60_000);
+    int closed = windows.size();
+    assertThat(windows.get(closed - 1).open()).isFalse();
+    send(1, 3, 1);
+    send(2, 5, 1);
+    assertThat(windows).hasSize(closed + 2).noneMatch(w -> w.open() && w.steps() > 1);
+    assertThat(windows.get(closed).steps()).isEqualTo(3);
+    assertThat(windows.get(closed).l2()).isEqualTo(new LayerWindow.Spread(3, 1, 5, 5, 3, 5));
+    pass(100 * 3_600_000L);
+    assertThat(windows).as("nothing new to say").hasSize(closed + 2);
+    nothingIsRetained();
+  }
+
+  @Test
   void stepsWaitForTheNames() {
     send(0, 1, 1);
     send(100, 1, 1);
@@ -205,7 +223,7 @@ class WindowRollerTest implements WindowRoller.Output {
   }
 
   private void nothingIsRetained() {
-    pass(50 * 3_600_000L);
+    pass(100 * 3_600_000L);
     assertThat(state.index().get()).isNull();
     assertThat(state.names().keys()).isEmpty();
     assertThat(state.rows().keys()).isEmpty();

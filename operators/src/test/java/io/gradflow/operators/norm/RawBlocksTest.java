@@ -60,36 +60,9 @@ class RawBlocksTest {
   private static final int PIECES = 2;
 
   /** A layer whose finite values all lie within an octave or two of a magnitude. */
-  private enum Values {
-    FLOAT32_AT_1E20(Dtype.FLOAT32, 127 + 66, 30_001),
-    FLOAT32_AT_1EMINUS30(Dtype.FLOAT32, 127 - 100, 30_001),
-    FLOAT32_NEAR_ITS_LIMIT(Dtype.FLOAT32, 254, 5_000),
-    FLOAT32_SUBNORMAL(Dtype.FLOAT32, 0, 5_000),
-    FLOAT32_BIASED(Dtype.FLOAT32, 127, 200_000),
-    BFLOAT16_AT_1E20(Dtype.BFLOAT16, 127 + 66, 30_001),
-    BFLOAT16_AT_1EMINUS30(Dtype.BFLOAT16, 127 - 100, 30_001),
-    BFLOAT16_SUBNORMAL(Dtype.BFLOAT16, 0, 5_000),
-    FLOAT16_AT_6E4(Dtype.FLOAT16, 15 + 15, 30_001),
-    FLOAT16_AT_1(Dtype.FLOAT16, 15, 30_001),
-    FLOAT16_AT_6EMINUS8(Dtype.FLOAT16, 0, 30_001),
-    FLOAT32_WITH_NON_FINITE(Dtype.FLOAT32, 127, 5_000),
-    BFLOAT16_WITH_NON_FINITE(Dtype.BFLOAT16, 127, 5_000),
-    FLOAT16_WITH_NON_FINITE(Dtype.FLOAT16, 15, 5_000),
-    NO_VALUE(Dtype.FLOAT32, 0, 0),
-    ONE_VALUE(Dtype.BFLOAT16, 127, 1);
-
-    private final Dtype dtype;
-    private final int exponent;
-    private final int count;
-
-    Values(Dtype dtype, int exponent, int count) {
-      this.dtype = dtype;
-      this.exponent = exponent;
-      this.count = count;
-    }
-
+  private record Values(String name, Dtype dtype, int exponent, int count) {
     private boolean isFinite() {
-      return !name().endsWith("NON_FINITE");
+      return !name.endsWith("non finite");
     }
 
     private int fractionBits() {
@@ -98,31 +71,30 @@ class RawBlocksTest {
 
     private int bits(Random random) {
       int signBit = 8 * dtype.width() - 1;
-      int special = (1 << signBit - fractionBits()) - 1;
+      int special = (1 << (signBit - fractionBits())) - 1;
       int sign = random.nextInt(2) << signBit;
       if (!isFinite() && random.nextInt(100) == 0) {
-        return sign | special << fractionBits() | random.nextInt(2);
+        return sign | (special << fractionBits()) | random.nextInt(2);
       }
-      if (this == FLOAT32_BIASED) {
+      if (name.equals("float32 biased")) {
         // Squares of one value round the same way each time they are added.
         return sign | Float.floatToIntBits(1.1f);
       }
       int fraction = random.nextInt(1 << fractionBits());
-      if (this == FLOAT16_AT_6EMINUS8) {
+      if (name.equals("float16 at 6e-8")) {
         // The smallest there are: 0, 6e-8, 1.2e-7.
         fraction = random.nextInt(3);
       }
-      return sign | exponent << fractionBits() | fraction;
+      return sign | (exponent << fractionBits()) | fraction;
     }
 
     /** IEEE 754's definition of the format. */
     private double defined(int bits) {
       int exponentBits = 8 * dtype.width() - 1 - fractionBits();
-      int bias = (1 << exponentBits - 1) - 1;
-      int field = bits >>> fractionBits() & (1 << exponentBits) - 1;
-      double fraction =
-          Math.scalb((double) (bits & (1 << fractionBits()) - 1), -fractionBits());
-      boolean negative = (bits >>> 8 * dtype.width() - 1 & 1) == 1;
+      int bias = (1 << (exponentBits - 1)) - 1;
+      int field = (bits >>> fractionBits()) & ((1 << exponentBits) - 1);
+      double fraction = Math.scalb((double) (bits & ((1 << fractionBits()) - 1)), -fractionBits());
+      boolean negative = ((bits >>> (8 * dtype.width() - 1)) & 1) == 1;
       double magnitude;
       if (field == (1 << exponentBits) - 1) {
         magnitude = fraction == 0 ? Double.POSITIVE_INFINITY : Double.NaN;
@@ -135,9 +107,28 @@ class RawBlocksTest {
     }
   }
 
+  private static final List<Values> LAYERS =
+      List.of(
+          new Values("float32 at 1e20", Dtype.FLOAT32, 127 + 66, 30_001),
+          new Values("float32 at 1e-30", Dtype.FLOAT32, 127 - 100, 30_001),
+          new Values("float32 near its limit", Dtype.FLOAT32, 254, 5_000),
+          new Values("float32 subnormal", Dtype.FLOAT32, 0, 5_000),
+          new Values("float32 biased", Dtype.FLOAT32, 127, 200_000),
+          new Values("bfloat16 at 1e20", Dtype.BFLOAT16, 127 + 66, 30_001),
+          new Values("bfloat16 at 1e-30", Dtype.BFLOAT16, 127 - 100, 30_001),
+          new Values("bfloat16 subnormal", Dtype.BFLOAT16, 0, 5_000),
+          new Values("float16 at 6e4", Dtype.FLOAT16, 15 + 15, 30_001),
+          new Values("float16 at 1", Dtype.FLOAT16, 15, 30_001),
+          new Values("float16 at 6e-8", Dtype.FLOAT16, 0, 30_001),
+          new Values("float32 with non finite", Dtype.FLOAT32, 127, 5_000),
+          new Values("bfloat16 with non finite", Dtype.BFLOAT16, 127, 5_000),
+          new Values("float16 with non finite", Dtype.FLOAT16, 15, 5_000),
+          new Values("no value", Dtype.FLOAT32, 0, 0),
+          new Values("one value", Dtype.BFLOAT16, 127, 1));
+
   private final Random random = new Random(31);
   private final int[][] bits =
-      Arrays.stream(Values.values())
+      LAYERS.stream()
           .map(of -> random.ints(of.count).map(any -> of.bits(random)).toArray())
           .toArray(int[][]::new);
 
@@ -159,18 +150,19 @@ class RawBlocksTest {
     assertThat(step.scalars().learningRates()).containsExactly(0.1);
     assertThat(step.evidence().replicaSpread()).containsOnly(0);
     assertThat(step.globalNorm()).isNaN();
-    for (Values of : Values.values()) {
-      assertNorms(step.norms(), of);
+    for (int layer = 0; layer < LAYERS.size(); layer++) {
+      assertNorms(step.norms(), layer);
     }
   }
 
-  private void assertNorms(NormColumns norms, Values of) {
+  private void assertNorms(NormColumns norms, int layer) {
+    Values of = LAYERS.get(layer);
     BigDecimal squares = BigDecimal.ZERO;
     BigDecimal abs = BigDecimal.ZERO;
     double max = 0;
     long zeros = 0;
     long[] nonFinite = new long[3];
-    for (int one : bits[of.ordinal()]) {
+    for (int one : bits[layer]) {
       double value = of.defined(one);
       if (Double.isNaN(value)) {
         nonFinite[0]++;
@@ -184,7 +176,6 @@ class RawBlocksTest {
         zeros += value == 0 ? 1 : 0;
       }
     }
-    int layer = of.ordinal();
     assertRelative(of, norms.finiteL2()[layer], squares.sqrt(DIGITS));
     assertThat(norms.zeros()[layer]).as("zeros of %s", of).isEqualTo(zeros);
     if (of.isFinite()) {
@@ -212,8 +203,9 @@ class RawBlocksTest {
   /** What a rank publishes: its half of each layer, cut in three, the last slice being empty. */
   private List<Block> blocks(int rank) {
     List<Block> blocks = new ArrayList<>();
-    int parts = 3 * Values.values().length;
-    for (Values of : Values.values()) {
+    int parts = 3 * LAYERS.size();
+    for (int layer = 0; layer < LAYERS.size(); layer++) {
+      Values of = LAYERS.get(layer);
       int piece = rank % PIECES;
       int from = piece * ((of.count + 1) / PIECES);
       int to = piece == PIECES - 1 ? of.count : (of.count + 1) / PIECES;
@@ -223,11 +215,11 @@ class RawBlocksTest {
         blocks.add(
             new Block(
                 header(rank).part(blocks.size(), parts, null),
-                of.ordinal(),
+                layer,
                 ends[slice],
                 ends[slice + 1] - ends[slice],
                 of.dtype,
-                bytes(of, from + ends[slice], from + ends[slice + 1]),
+                bytes(layer, from + ends[slice], from + ends[slice + 1]),
                 Block.Purpose.MEASURE,
                 null));
       }
@@ -235,11 +227,12 @@ class RawBlocksTest {
     return blocks;
   }
 
-  private byte[] bytes(Values of, int from, int to) {
+  private byte[] bytes(int layer, int from, int to) {
+    Dtype dtype = LAYERS.get(layer).dtype;
     ByteBuffer bytes =
-        ByteBuffer.allocate((to - from) * of.dtype.width()).order(ByteOrder.LITTLE_ENDIAN);
-    for (int one : Arrays.copyOfRange(bits[of.ordinal()], from, to)) {
-      if (of.dtype.width() == Integer.BYTES) {
+        ByteBuffer.allocate((to - from) * dtype.width()).order(ByteOrder.LITTLE_ENDIAN);
+    for (int one : Arrays.copyOfRange(bits[layer], from, to)) {
+      if (dtype.width() == Integer.BYTES) {
         bytes.putInt(one);
       } else {
         bytes.putShort((short) one);
@@ -332,11 +325,11 @@ class RawBlocksTest {
 
   private static Manifest manifest() {
     List<Layer> layers =
-        Arrays.stream(Values.values())
+        LAYERS.stream()
             .map(
                 of ->
                     new Layer(
-                        of.name(),
+                        of.name,
                         null,
                         null,
                         LayerKind.WEIGHT,

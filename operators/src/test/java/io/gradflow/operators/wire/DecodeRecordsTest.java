@@ -156,8 +156,7 @@ class DecodeRecordsTest {
     try (var trial =
         new WireTrial<RawRecord, Shard>(
             () ->
-                new DecodeRecords<>(
-                    () -> Codecs.BLOCKS, Block::measured, null, WireTrial.LETTERS),
+                new DecodeRecords<>(() -> Codecs.BLOCKS, Block::measured, null, WireTrial.LETTERS),
             DecodeRecords.DEAD_LETTERS,
             restores)) {
       trial.put(raw("gradient-blocks", 7, encoded(block(3, values, null))));

@@ -1,0 +1,17 @@
+package io.gradflow.core.simulation;
+
+/** The machines did something else than the oracle expected. */
+final class Difference extends RuntimeException {
+  private static final long serialVersionUID = 1;
+
+  Difference(String message) {
+    super(message);
+  }
+
+  /** Fails unless the condition holds. */
+  static void unless(boolean condition, String format, Object... args) {
+    if (!condition) {
+      throw new Difference(format.formatted(args));
+    }
+  }
+}
