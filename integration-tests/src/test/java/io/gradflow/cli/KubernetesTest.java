@@ -20,7 +20,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.flink.runtime.util.EnvironmentInformation;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -204,17 +207,20 @@ class KubernetesTest {
   @Test
   void theImageIsFlinkWithTheJarThatTheJobsName() throws Exception {
     String dockerfile = Files.readString(DEPLOY.resolve("docker/Dockerfile"));
+    String built = Path.of(System.getProperty("gradflow.job.jar")).getFileName().toString();
+    Matcher name =
+        Pattern.compile("gradflow-jobs-([0-9.]+)(-SNAPSHOT)?-flink\\.jar").matcher(built);
+    assertThat(name.matches()).as(built).isTrue();
 
     assertThat(dockerfile)
         .contains("FROM flink:" + EnvironmentInformation.getVersion() + "-java17\n");
     for (Map<String, Object> deployment : ofKind(example, "FlinkDeployment")) {
       Map<String, Object> spec = map(deployment.get("spec"));
-      assertThat(spec).containsEntry("image", "registry.example.com/ml/gradflow-jobs:0.1.0");
+      assertThat(spec)
+          .containsEntry("image", "registry.example.com/ml/gradflow-jobs:" + name.group(1));
       String jar = map(spec.get("job")).get("jarURI").toString().replace("local://", "");
       assertThat(dockerfile).contains("jobs/target/gradflow-jobs-*-flink.jar " + jar + "\n");
     }
-    assertThat(Path.of(System.getProperty("gradflow.job.jar")).getFileName().toString())
-        .matches("gradflow-jobs-.*-flink\\.jar");
   }
 
   // --- Fields -----------------------------------------------------------------------------------
@@ -335,7 +341,7 @@ class KubernetesTest {
   }
 
   /** Likewise, of a sentence on what a principal needs. */
-  private static java.util.stream.Stream<String> grants(String need) {
+  private static Stream<String> grants(String need) {
     String[] words = need.split(" +", 2);
     String principal = words[0].replace("-job", "");
     return Arrays.stream(words[1].split("; ", -1))
