@@ -215,6 +215,8 @@ public final class StepAssembler {
         progress = remember(lane, progress.overtaken(step));
       } else if (delta.sums().contributions() > 0) {
         publish(lane, layout, step, held.with(layout, delta));
+      } else {
+        state.steps().put(at, held.with(layout, delta));
       }
       settle(lane, layout, progress);
     }

@@ -42,7 +42,8 @@ final class AlertReading {
         usual.vanishingTrend(),
         usual.vanishingDepth(),
         usual.deadLayer(),
-        usual.missingShards());
+        usual.missingShards(),
+        usual.contract());
   }
 
   AlertReading(List<Plan> plans) {

@@ -86,13 +86,19 @@ final class Backend {
 
   private final class TableStore<K, V> implements Store<K, V> {
     private final Table table;
+    private Map<Table, Map<Object, Object>> of;
+    private Map<Object, Object> entries;
 
     TableStore(Table table) {
       this.table = table;
     }
 
     private Map<Object, Object> entries() {
-      return tables.computeIfAbsent(table, t -> new LinkedHashMap<>());
+      if (of != tables) {
+        of = tables;
+        entries = tables.computeIfAbsent(table, t -> new LinkedHashMap<>());
+      }
+      return entries;
     }
 
     @Override

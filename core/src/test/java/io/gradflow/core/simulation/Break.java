@@ -28,7 +28,7 @@ enum Break {
                     step.firstAt(),
                     step.writtenAt(),
                     true,
-                    step.conflicts(),
+                    step.conflicting(),
                     step.local(),
                     step.reduced(),
                     step.weighed(),

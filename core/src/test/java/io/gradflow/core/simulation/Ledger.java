@@ -5,6 +5,7 @@ import io.gradflow.core.norm.LaneStep;
 import io.gradflow.core.norm.ShardFate;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.RankGroup;
+import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -45,8 +46,14 @@ final class Ledger implements Copies.Remembered {
   static final class GroupLaneBook implements Copies.Remembered {
     long lastClosed = -1;
 
-    /** Whether every step so far closed with all that was due. */
-    boolean whole = true;
+    /** Whether it is known who was heard before which step closed. */
+    boolean certain = true;
+
+    /** Closed steps in a row without the rank, by stage. */
+    Map<Stage, Map<Integer, Integer>> misses = new EnumMap<>(Stage.class);
+
+    /** Ranks that contradicted themselves about closed steps since the last one closed. */
+    Set<Integer> conflicting = new TreeSet<>();
 
     /** Those whose contributors are still known. */
     TreeSet<Long> closed = new TreeSet<>();
@@ -57,9 +64,11 @@ final class Ledger implements Copies.Remembered {
   /** Of a step of a rank group. */
   static final class GroupStepBook implements Copies.Remembered {
     boolean closed;
-    boolean inTime;
     long firstAt;
-    int conflicts;
+
+    /** Ranks that contradicted themselves while it was open. */
+    Set<Integer> conflicting = new TreeSet<>();
+
     Map<Sent.Identity, Sent> seen = new HashMap<>();
 
     /** Not sent on yet. */
@@ -80,7 +89,7 @@ final class Ledger implements Copies.Remembered {
   /** Of a step of a run. */
   static final class StepBook implements Copies.Remembered {
     Set<Sent> contents = new LinkedHashSet<>();
-    int conflicts;
+    Set<Integer> conflicting = new TreeSet<>();
 
     /** The last one published, -1 before the first. */
     long revision = -1;

@@ -22,9 +22,12 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeSet;
 
 /**
@@ -61,7 +64,10 @@ final class NormPipeline {
   private final Map<Object, Deque<Passage>> channels = new LinkedHashMap<>();
   private final Map<Alarm, Long> alarms = new LinkedHashMap<>();
   private final TreeSet<String> runs = new TreeSet<>();
-  private final Map<RankGroup, Boolean> groups = new LinkedHashMap<>();
+  private final Set<RankGroup> groups = new LinkedHashSet<>();
+  private final Map<RankGroup, GroupState> groupStates = new HashMap<>();
+  private final Map<String, RunState> runStates = new HashMap<>();
+  private final Map<String, WindowState> windowStates = new HashMap<>();
 
   NormPipeline(Workload workload, Backend backend, Chance chance, Break broken, Oracle oracle) {
     this.backend = backend;
@@ -104,7 +110,7 @@ final class NormPipeline {
 
   private void know(RankGroup group) {
     runs.add(group.runId());
-    groups.put(group, true);
+    groups.add(group);
   }
 
   // --- What is under way -------------------------------------------------------------------------
@@ -249,7 +255,7 @@ final class NormPipeline {
     for (String runId : runs) {
       joiner.end(joined(runId));
     }
-    for (RankGroup group : groups.keySet()) {
+    for (RankGroup group : groups) {
       oracle.ended(group, now);
       subtask(group).combiner.end(state(group), group, now, new Combined(group));
       oracle.combined();
@@ -276,30 +282,39 @@ final class NormPipeline {
   }
 
   private GroupState state(RankGroup group) {
-    return new GroupState(
-        backend.cell(new Backend.Table(COMBINE, group, "index")),
-        backend.store(new Backend.Table(COMBINE, group, "layouts")),
-        backend.store(new Backend.Table(COMBINE, group, "lanes")),
-        backend.store(new Backend.Table(COMBINE, group, "steps")),
-        backend.store(new Backend.Table(COMBINE, group, "shards")),
-        backend.store(new Backend.Table(COMBINE, group, "waiting")));
+    return groupStates.computeIfAbsent(
+        group,
+        key ->
+            new GroupState(
+                backend.cell(new Backend.Table(COMBINE, key, "index")),
+                backend.store(new Backend.Table(COMBINE, key, "layouts")),
+                backend.store(new Backend.Table(COMBINE, key, "lanes")),
+                backend.store(new Backend.Table(COMBINE, key, "steps")),
+                backend.store(new Backend.Table(COMBINE, key, "shards")),
+                backend.store(new Backend.Table(COMBINE, key, "waiting"))));
   }
 
   private RunState run(String runId) {
-    return new RunState(
-        backend.cell(new Backend.Table(ASSEMBLE, runId, "index")),
-        backend.store(new Backend.Table(ASSEMBLE, runId, "layouts")),
-        backend.store(new Backend.Table(ASSEMBLE, runId, "lanes")),
-        backend.store(new Backend.Table(ASSEMBLE, runId, "steps")),
-        backend.store(new Backend.Table(ASSEMBLE, runId, "waiting")));
+    return runStates.computeIfAbsent(
+        runId,
+        key ->
+            new RunState(
+                backend.cell(new Backend.Table(ASSEMBLE, key, "index")),
+                backend.store(new Backend.Table(ASSEMBLE, key, "layouts")),
+                backend.store(new Backend.Table(ASSEMBLE, key, "lanes")),
+                backend.store(new Backend.Table(ASSEMBLE, key, "steps")),
+                backend.store(new Backend.Table(ASSEMBLE, key, "waiting"))));
   }
 
   private WindowState windows(String runId) {
-    return new WindowState(
-        backend.cell(new Backend.Table(ROLL, runId, "index")),
-        backend.store(new Backend.Table(ROLL, runId, "names")),
-        backend.store(new Backend.Table(ROLL, runId, "rows")),
-        backend.store(new Backend.Table(ROLL, runId, "waiting")));
+    return windowStates.computeIfAbsent(
+        runId,
+        key ->
+            new WindowState(
+                backend.cell(new Backend.Table(ROLL, key, "index")),
+                backend.store(new Backend.Table(ROLL, key, "names")),
+                backend.store(new Backend.Table(ROLL, key, "rows")),
+                backend.store(new Backend.Table(ROLL, key, "waiting"))));
   }
 
   /** Runs, layers and bytes that the subtasks believe to hold. */
@@ -352,7 +367,7 @@ final class NormPipeline {
     public void delta(StepDelta delta) {
       Parcel parcel = oracle.delta(delta);
       for (StepDelta passed : broken.delta(delta)) {
-        Parcel copy = new Parcel(passed, parcel.contents(), parcel.conflicts());
+        Parcel copy = new Parcel(passed, parcel.contents(), parcel.conflicting());
         send(new Edge(COMBINE, ASSEMBLE, group), now -> arrive(copy, now));
       }
     }

@@ -3,6 +3,7 @@ package io.gradflow.core.simulation;
 import static io.gradflow.core.simulation.Difference.unless;
 
 import io.gradflow.core.Rejection;
+import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.Lane;
 import io.gradflow.core.norm.LaneStep;
 import io.gradflow.core.norm.Limits;
@@ -10,6 +11,7 @@ import io.gradflow.core.norm.ShardFate;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepDelta;
 import io.gradflow.core.shard.GroupNotice;
+import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.RankGroup;
 import io.gradflow.core.shard.RunNotice;
 import io.gradflow.core.shard.Shard;
@@ -96,6 +98,9 @@ final class Oracle {
 
   /** The manifest that the group is just being told of; null if none. */
   private Long learning;
+
+  /** Whether a step has just been closed to make room. */
+  private boolean forRoom;
 
   private void begin(RankGroup key, long at) {
     groupKey = key;
@@ -244,6 +249,7 @@ final class Oracle {
     }
     GroupLaneBook lane = group.lanes.computeIfAbsent(sent.lane(), l -> new GroupLaneBook());
     long number = shard.id().step();
+    lane.misses.computeIfAbsent(shard.stage(), s -> new HashMap<>()).remove(shard.rank());
     GroupStepBook step = lane.steps.get(number);
     if (step == null) {
       step = new GroupStepBook();
@@ -267,7 +273,7 @@ final class Oracle {
       } else if (step.closed) {
         expect(ShardFate.LATE, 1);
         owed.computeIfAbsent(sent.laneStep(), at -> new ArrayDeque<>()).add(sent);
-        wasMissed(sent, step);
+        unless(!workload.calm, "%s was missed", sent);
       } else {
         step.pending.add(sent);
       }
@@ -275,7 +281,7 @@ final class Oracle {
       expect(ShardFate.DUPLICATE, 1);
     } else {
       expect(ShardFate.CONFLICT, 1);
-      step.conflicts++;
+      (step.closed ? lane.conflicting : step.conflicting).add(shard.rank());
     }
   }
 
@@ -284,11 +290,6 @@ final class Oracle {
     while (lane.closed.size() > workload.combining.rememberedSteps()) {
       lane.steps.remove(lane.closed.pollFirst());
     }
-  }
-
-  /** A shard came after its step had closed. */
-  private void wasMissed(Sent sent, GroupStepBook step) {
-    unless(!workload.calm, "%s was missed", sent);
   }
 
   /** A rank group has sent something on. Returns it with what must be in it. */
@@ -304,7 +305,13 @@ final class Oracle {
       if (late.isEmpty()) {
         owed.remove(at);
       }
-      return new Parcel(delta, List.of(sent), 0);
+      return new Parcel(delta, List.of(sent), Set.of());
+    }
+    if (learning == null && !workload.narrow) {
+      // The shard is in, but for what it fences. Closing to make room for it comes before.
+      while (!arriving.isEmpty() && arriving.peek().shard.id().attempt() <= at.attempt()) {
+        take(arriving.poll());
+      }
     }
     while (!isReady(at, delta) && !arriving.isEmpty()) {
       take(arriving.poll());
@@ -322,13 +329,65 @@ final class Oracle {
         delta.sums().contributions());
     GroupLaneBook lane = group.lanes.get(delta.lane());
     unless(at.step() > lane.lastClosed, "%s closes after %d", delta.id(), lane.lastClosed);
+    mayClose(delta, lane, step);
     lane.lastClosed = at.step();
     expect(ShardFate.MERGED, step.pending.size());
-    Parcel parcel = new Parcel(delta, List.copyOf(step.pending), step.conflicts);
+    step.conflicting.addAll(lane.conflicting);
+    lane.conflicting.clear();
+    Parcel parcel = new Parcel(delta, List.copyOf(step.pending), Set.copyOf(step.conflicting));
     step.pending.clear();
     step.closed = true;
     close(lane, at.step());
     return parcel;
+  }
+
+  /** A step may not close for want of what was on its way. */
+  private void mayClose(StepDelta delta, GroupLaneBook lane, GroupStepBook step) {
+    Plan plan = plan(delta.manifestId());
+    boolean allAwaited = true;
+    for (Stage stage : Stage.values()) {
+      Map<Integer, Integer> misses = lane.misses.computeIfAbsent(stage, s -> new HashMap<>());
+      int first = delta.group() * Layout.GROUP_SIZE;
+      int end = Math.min(plan.manifest.worldSize(), first + Layout.GROUP_SIZE);
+      for (int rank = first; rank < end; rank++) {
+        if (plan.isDue(stage, rank, delta.id().step()) && !isIn(step.pending, stage, rank)) {
+          allAwaited &= misses.getOrDefault(rank, 0) >= workload.combining.patienceSteps();
+          if (delta.closedBy() != ClosedBy.FINISHED) {
+            misses.merge(rank, 1, Integer::sum);
+          }
+        }
+      }
+    }
+    long open = now - step.firstAt;
+    boolean may =
+        switch (delta.closedBy()) {
+          case COMPLETE -> allAwaited;
+          case QUORUM -> !allAwaited && open >= workload.combining.quorumWait().toMillis();
+          case TIMEOUT ->
+              !allAwaited
+                  && (ending || forRoom || open >= workload.combining.timeout().toMillis());
+          case FINISHED -> !allAwaited;
+        };
+    lane.certain &= learning == null && !workload.narrow;
+    unless(
+        may || !lane.certain,
+        "%s closes by %s, open for %d ms, all awaited ranks in: %s",
+        delta.id(),
+        delta.closedBy(),
+        open,
+        allAwaited);
+  }
+
+  private static boolean isIn(List<Sent> pending, Stage stage, int rank) {
+    int parts = 0;
+    int of = 1;
+    for (Sent sent : pending) {
+      if (sent.shard.rank() == rank && sent.shard.stage() == stage) {
+        parts++;
+        of = sent.shard.parts();
+      }
+    }
+    return parts == of;
   }
 
   private GroupStepBook book(LaneStep at) {
@@ -383,6 +442,7 @@ final class Oracle {
 
   void closedForRoom() {
     unless(!workload.calm, "a step was closed for room in a calm run");
+    forRoom = true;
   }
 
   /** Checks the law of the counters against what is really held. */
@@ -476,7 +536,7 @@ final class Oracle {
     StepBook step =
         run.steps.computeIfAbsent(delta.lane().at(delta.id().step()), at -> new StepBook());
     step.contents.addAll(parcel.contents());
-    step.conflicts += parcel.conflicts();
+    step.conflicting.addAll(parcel.conflicting());
   }
 
   /** A delta could not be used. */
@@ -504,7 +564,6 @@ final class Oracle {
         isTorn(at, step) || above >= workload.assembling.rememberedSteps(),
         "%s was dropped without need",
         delta.id());
-    step.conflicts -= dropped.conflicts();
     if (step.contents.isEmpty()) {
       run.steps.remove(at);
     }
@@ -534,7 +593,7 @@ final class Oracle {
           step.revision());
       unless(step.revision() > book.revision, "revision %d again", step.revision());
       inOrder(step, book, at);
-      Truth.check(planOf(step), step, book.contents, book.conflicts);
+      Truth.check(plan(step.manifestId()), step, book.contents, book.conflicting);
     } catch (Difference e) {
       throw new Difference(step.id() + " revision " + step.revision() + ": " + e.getMessage());
     }
@@ -561,18 +620,16 @@ final class Oracle {
   }
 
   private static boolean isReady(StepBook book, Step step) {
-    return book != null
-        && book.contents.size() >= step.revision()
-        && book.conflicts >= step.conflicts();
+    return book != null && book.contents.size() >= step.revision();
   }
 
-  private Plan planOf(Step step) {
+  private Plan plan(long manifestId) {
     for (Plan plan : workload.plans) {
-      if (plan.manifest.manifestId() == step.manifestId()) {
+      if (plan.manifest.manifestId() == manifestId) {
         return plan;
       }
     }
-    throw new Difference("a step of an unknown manifest");
+    throw new Difference("manifest %016x is unknown".formatted(manifestId));
   }
 
   /** A torn step was discarded. */
@@ -714,10 +771,5 @@ final class Oracle {
                 window.steps());
           }
         });
-  }
-
-  /** Whether a rank was to send anything of a step. */
-  static boolean isDue(Plan plan, int rank, long step) {
-    return plan.isDue(Stage.LOCAL, rank, step) || plan.isDue(Stage.REDUCED, rank, step);
   }
 }

@@ -27,10 +27,14 @@ final class Sent {
   final Shard shard;
   final Worth worth;
 
-  Sent(Plan plan, Shard shard, Worth worth) {
+  /** The whole gradient, by layer, that this is the rank's slices of; null if it is of nothing. */
+  final float[][] gradient;
+
+  Sent(Plan plan, Shard shard, Worth worth, float[][] gradient) {
     this.plan = plan;
     this.shard = shard;
     this.worth = worth;
+    this.gradient = gradient;
   }
 
   Lane lane() {

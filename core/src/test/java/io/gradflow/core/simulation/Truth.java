@@ -11,6 +11,7 @@ import io.gradflow.core.shard.Stage;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
@@ -42,9 +43,12 @@ final class Truth {
   }
 
   /** Fails unless the step says of these shards what it must. */
-  static void check(Plan plan, Step step, Collection<Sent> contents, int conflicts) {
+  static void check(Plan plan, Step step, Collection<Sent> contents, Set<Integer> conflicting) {
     Truth truth = new Truth(plan, step, contents);
-    equal("conflicts", step.conflicts(), conflicts);
+    equal(
+        "conflicting ranks",
+        Arrays.stream(step.conflictingRanks()).boxed().toList(),
+        List.copyOf(conflicting));
     equal("layers", step.norms().size(), plan.manifest.layerCount());
     truth.completeness();
     truth.layers();
@@ -120,11 +124,41 @@ final class Truth {
           norms.zeros() == null ? -1 : norms.zeros()[layer],
           best == null ? -1 : best.zeros);
       nonFinite(layer, best);
+      if (whole && received == expected) {
+        elements(layer, l2);
+      }
       if (!plan.isOptional(layer)) {
         global += l2 * l2;
       }
     }
     close("global norm", step.globalNorm(), Math.sqrt(global));
+  }
+
+  /** Compares a whole layer with the elements of its gradient, as far as float32 norms can tell. */
+  private void elements(int layer, double l2) {
+    float[][] gradient = null;
+    for (Sent sent : contents) {
+      if (sent.shard.stage() == Stage.REDUCED) {
+        if (sent.gradient == null || (gradient != null && gradient != sent.gradient)) {
+          return;
+        }
+        gradient = sent.gradient;
+      }
+    }
+    Double scale = contents.iterator().next().shard.lossScale();
+    double squares = 0;
+    for (float value : gradient[layer]) {
+      double unscaled = value / (scale == null ? 1 : scale);
+      squares += unscaled * unscaled;
+    }
+    double norm = Math.sqrt(squares);
+    boolean isFloat = norm < Float.MAX_VALUE / 2_000 && norm > 1e-30;
+    unless(
+        !isFloat || Math.abs(norm - l2) <= 1e-6 * norm,
+        "norm of the elements of layer %d: expected %s, got %s",
+        layer,
+        norm,
+        l2);
   }
 
   private double completenessOf(int layer) {

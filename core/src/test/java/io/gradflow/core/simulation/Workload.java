@@ -10,7 +10,6 @@ import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.Measurement;
 import io.gradflow.core.shard.NonFinite;
-import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
 import io.gradflow.core.shard.Stage;
@@ -18,7 +17,6 @@ import io.gradflow.core.window.WindowPolicy;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -46,6 +44,9 @@ final class Workload {
 
   /** Subtasks may not hold all of it. */
   boolean narrow;
+
+  /** Whether ranks contradict themselves: which step tells of it depends on when it is read. */
+  boolean contradicts;
 
   /** Records that should be in the log and are not. */
   int losses;
@@ -262,42 +263,40 @@ final class Workload {
         int world = plan.manifest.worldSize();
         long[] delay = new long[world];
         long[] lastSent = new long[world];
+        long[] previous = new long[world];
+        Arrays.fill(previous, -1);
         int absentRank = calm || !chance.oneIn(4) ? -1 : chance.below(world);
         long absentFrom = firstStep + chance.below(lastStep - firstStep + 1);
         long absentTo = absentFrom + chance.between(1, 12);
         long hidden =
             calm || !chance.oneIn(8) ? -1 : firstStep + chance.below(lastStep - firstStep);
-        int lagging = chance.oneIn(4) ? chance.below(world) : -1;
-        if (lagging >= 0) {
-          delay[lagging] = calm ? chance.below(timeoutMs / 10) : chance.below(3 * timeoutMs);
+        if (chance.oneIn(4)) {
+          delay[chance.below(world)] =
+              calm ? chance.below(timeoutMs / 10) : chance.below(3 * timeoutMs);
         }
-        Map<Integer, Long> previous = new LinkedHashMap<>();
         long at = startsAt;
         for (long step = firstStep; step <= lastStep; step++, at += stepMs) {
           float[][] gradient = gradient();
           for (int rank = 0; rank < world; rank++) {
             boolean sends = false;
+            boolean lost = rank == absentRank && step >= absentFrom && step < absentTo;
             double weight = chance.between(0, 9);
             Double loss =
                 chance.oneIn(10) ? null : chance.oneIn(60) ? Double.NaN : chance.share() + 1;
             for (Stage stage : Stage.values()) {
               boolean due = plan.isDue(stage, rank, step);
-              if (!due && !chance.with(badRate / 4)) {
-                continue;
+              if (due || chance.with(badRate / 4)) {
+                long sentAt = Math.max(lastSent[rank], at + delay[rank] + chance.below(jitterMs));
+                lastSent[rank] = sentAt;
+                if (step == hidden || (!calm && chance.oneIn(100))) {
+                  sentAt += chance.between(1, 6) * (long) stepMs;
+                }
+                var part = new Contribution(step, rank, stage, 0, 0, previous[rank], weight, loss);
+                publish(part, gradient, sentAt, lost);
+                sends |= due;
               }
-              boolean lost = rank == absentRank && step >= absentFrom && step < absentTo;
-              long sentAt = Math.max(lastSent[rank], at + delay[rank] + chance.below(jitterMs));
-              lastSent[rank] = sentAt;
-              if (step == hidden || (!calm && chance.oneIn(100))) {
-                sentAt += chance.between(1, 6) * (long) stepMs;
-              }
-              long before = previous.getOrDefault(rank, -1L);
-              publish(step, rank, stage, before, weight, loss, gradient, sentAt, lost);
-              sends |= due;
             }
-            if (sends) {
-              previous.put(rank, step);
-            }
+            previous[rank] = sends ? step : previous[rank];
           }
         }
         return at + jitterMs;
@@ -326,121 +325,71 @@ final class Workload {
         return gradient;
       }
 
-      private void publish(
-          long step,
-          int rank,
-          Stage stage,
-          long previousStep,
-          double weight,
-          Double loss,
-          float[][] gradient,
-          long at,
-          boolean lost) {
-        int batches = stage == Stage.LOCAL ? localBatches : 1;
-        Partition partition = ranks.computeIfAbsent(rank, r -> new Partition());
-        for (int batch = 0; batch < batches; batch++) {
+      /** Sends a rank's parts and micro-batches of a stage: once, or not, or more than once. */
+      private void publish(Contribution of, float[][] gradient, long at, boolean lost) {
+        Partition partition = ranks.computeIfAbsent(of.rank, r -> new Partition());
+        for (int batch = 0; batch < batches(of.stage); batch++) {
           for (int part = 0; part < parts; part++) {
-            int piece = part;
-            int microBatch = batch;
             if (lost || chance.with(lossRate)) {
               losses++;
               continue;
             }
-            LayerColumns columns =
-                columns(
-                    stage,
-                    rank,
-                    piece,
-                    gradient,
-                    stage == Stage.LOCAL || (drifts && chance.oneIn(4)));
-            Partition.Draft draft =
-                draft(
-                    step,
-                    rank,
-                    stage,
-                    piece,
-                    microBatch,
-                    batches,
-                    previousStep,
-                    weight,
-                    loss,
-                    columns,
-                    fault(stage, rank, step));
+            Contribution own = of.at(part, batch);
+            boolean isOwn = of.stage == Stage.LOCAL || (drifts && chance.oneIn(4));
+            Partition.Draft draft = draft(own, gradient, isOwn);
             partition.plan(at, draft);
             while (chance.with(repeatRate)) {
               partition.plan(at + chance.below(chance.of(1, 3 * stepMs, 20 * stepMs) + 1), draft);
             }
             if (chance.with(conflictRate)) {
-              LayerColumns other = columns(stage, rank, piece, gradient, true);
-              Partition.Draft contradiction =
-                  draft(
-                      step,
-                      rank,
-                      stage,
-                      piece,
-                      microBatch,
-                      batches,
-                      previousStep,
-                      weight,
-                      loss,
-                      other,
-                      fault(stage, rank, step));
-              partition.plan(at + 1 + chance.below(5 * stepMs), contradiction);
+              contradicts = true;
+              partition.plan(at + 1 + chance.below(5 * stepMs), draft(own, gradient, true));
             }
           }
         }
       }
 
-      private Sent.Worth fault(Stage stage, int rank, long step) {
-        if (!plan.isDue(stage, rank, step)) {
-          return Sent.Worth.NOT_DUE;
-        }
-        return chance.with(badRate) && !calm ? Sent.Worth.BAD : Sent.Worth.VALID;
+      private int batches(Stage stage) {
+        return stage == Stage.LOCAL ? localBatches : 1;
       }
 
-      private Partition.Draft draft(
-          long step,
-          int rank,
-          Stage stage,
-          int part,
-          int microBatch,
-          int batches,
-          long previousStep,
-          double weight,
-          Double loss,
-          LayerColumns columns,
-          Sent.Worth worth) {
-        int[] coords = plan.coords(rank);
-        return (partition, offset, appendedAt) ->
-            new Sent(
-                plan,
-                new Shard(
-                    new StepId(runId, attempt, plan.manifest.stream(), step),
-                    rank,
-                    coords,
-                    part,
-                    parts,
-                    plan.manifest.manifestId(),
-                    stage,
-                    previousStep,
-                    microBatch,
-                    batches,
-                    appendedAt - 3,
-                    producerSeq++,
-                    0,
-                    worth == Sent.Worth.BAD ? Double.NaN : weight,
-                    lossScale,
-                    false,
-                    null,
-                    null,
-                    loss,
-                    null,
-                    null,
-                    null,
-                    null,
-                    columns,
-                    new Origin("gradient-shards", partition, offset, appendedAt)),
-                worth);
+      private Partition.Draft draft(Contribution of, float[][] gradient, boolean own) {
+        Sent.Worth worth =
+            !plan.isDue(of.stage, of.rank, of.step)
+                ? Sent.Worth.NOT_DUE
+                : chance.with(badRate) && !calm ? Sent.Worth.BAD : Sent.Worth.VALID;
+        LayerColumns columns = columns(of.stage, of.rank, of.part, gradient, own);
+        int[] coords = plan.coords(of.rank);
+        return (partition, offset, appendedAt) -> {
+          Shard shard =
+              new Shard(
+                  new StepId(runId, attempt, plan.manifest.stream(), of.step),
+                  of.rank,
+                  coords,
+                  of.part,
+                  parts,
+                  plan.manifest.manifestId(),
+                  of.stage,
+                  of.previousStep,
+                  of.batch,
+                  batches(of.stage),
+                  appendedAt - 3,
+                  producerSeq++,
+                  0,
+                  worth == Sent.Worth.BAD ? Double.NaN : of.weight,
+                  lossScale,
+                  false,
+                  null,
+                  null,
+                  of.loss,
+                  null,
+                  null,
+                  null,
+                  null,
+                  columns,
+                  new Origin("gradient-shards", partition, offset, appendedAt));
+          return new Sent(plan, shard, worth, own ? null : gradient);
+        };
       }
 
       /** A rank's slices of the layers of a part; its own gradient where it is not reduced yet. */
@@ -483,12 +432,19 @@ final class Workload {
     }
   }
 
-  /** How the ranks of a plan publish, for a trace. */
-  static String publishing(Plan plan) {
-    List<String> stages = new ArrayList<>();
-    for (Reporting reporting : plan.manifest.reporting()) {
-      stages.add(reporting.stage() + " every " + reporting.every());
+  /** What a record is to say beside its columns. */
+  private record Contribution(
+      long step,
+      int rank,
+      Stage stage,
+      int part,
+      int batch,
+      long previousStep,
+      double weight,
+      Double loss) {
+    Contribution at(int otherPart, int otherBatch) {
+      return new Contribution(
+          step, rank, stage, otherPart, otherBatch, previousStep, weight, loss);
     }
-    return String.join(", ", stages);
   }
 }
