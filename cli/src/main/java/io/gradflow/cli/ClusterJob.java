@@ -19,9 +19,6 @@ import org.slf4j.LoggerFactory;
 final class ClusterJob {
   private static final Logger LOG = LoggerFactory.getLogger(ClusterJob.class);
   private static final Pattern ID = Pattern.compile("JobID ([0-9a-f]{32})");
-  private static final Pattern CAUSE =
-      Pattern.compile("(?m)^(?:Caused by: )?(?:[\\w$]+\\.)+([\\w$]+(?:: .+)?)$");
-
   private final ClusterFolder folder;
   private final ClusterPlan.Job job;
   private final CommandLines commandLines;
@@ -94,16 +91,12 @@ final class ClusterJob {
     }
     refusalsInARow++;
     Duration pause = ClusterProcess.pauseAfter(refusalsInARow);
-    String why = null;
-    for (Matcher cause = CAUSE.matcher(said); cause.find(); ) {
-      why = cause.group(1); // The innermost is the last.
-    }
     refusal =
         Optional.of(
             "Flink did not take the job %s: %s; more in %s"
                 .formatted(
                     job.name(),
-                    why == null ? "exit code " + code : why,
+                    Causes.innermost(said).orElse("exit code " + code),
                     ClusterProcess.output(folder, CommandLines.submissionOf(job))));
     LOG.warn("{}; submitting it again in {}", refusal.get(), pause);
     next = now.plus(pause);
@@ -115,6 +108,10 @@ final class ClusterJob {
     } catch (IOException e) {
       return Causes.innermost(e);
     }
+  }
+
+  String name() {
+    return job.name();
   }
 
   boolean isUp() {

@@ -9,7 +9,9 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -79,6 +81,19 @@ final class FlinkRest {
         .map(answer -> answer.path(0).path("value"))
         .filter(JsonNode::isTextual)
         .map(JsonNode::asInt);
+  }
+
+  /** The latest failures of the job, the last one first, each as a stack trace. */
+  List<String> failures(String id, int atMost) {
+    List<String> traces = new ArrayList<>();
+    get("/jobs/" + id + "/exceptions?maxExceptions=" + atMost)
+        .ifPresent(
+            answer ->
+                answer
+                    .path("exceptionHistory")
+                    .path("entries")
+                    .forEach(entry -> traces.add(entry.path("stacktrace").asText())));
+    return traces;
   }
 
   /** When the job's last checkpoint was complete; empty before the first. */

@@ -178,7 +178,27 @@ final class Supervisor {
                             process.deathsInARow(),
                             lastWords(process.name()),
                             folder.log(process.name())));
-    return ofProcess.or(() -> jobs.stream().flatMap(job -> job.refusal().stream()).findFirst());
+    return ofProcess
+        .or(() -> jobs.stream().flatMap(job -> job.refusal().stream()).findFirst())
+        .or(() -> jobs.stream().flatMap(job -> failing(job).stream()).findFirst());
+  }
+
+  /** Why a job that Flink has taken fails again and again; empty if it does not. */
+  private Optional<String> failing(ClusterJob job) {
+    List<String> failures =
+        job.isUp() ? List.of() : job.id().map(id -> flink.failures(id, ATTEMPTS)).orElse(List.of());
+    return failures.size() < ATTEMPTS
+        ? Optional.empty()
+        : Optional.of(
+            "%s fails again and again%s: %s; more in %s"
+                .formatted(
+                    job.name(),
+                    job.state()
+                        .restoredFrom()
+                        .map(from -> " after it was restored from " + from)
+                        .orElse(""),
+                    Causes.innermost(failures.get(0)).orElse("for no reason it gives"),
+                    folder.log(ClusterPlan.JOB_MANAGER)));
   }
 
   /** The last thing a process said of an error, in one line. */

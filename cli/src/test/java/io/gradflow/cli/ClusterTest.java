@@ -189,6 +189,23 @@ class ClusterTest {
   }
 
   @Test
+  void aPrintedStackTraceIsReducedToItsInnermostCause() {
+    assertThat(
+            Causes.innermost(
+                """
+                java.lang.Exception: Exception while creating StreamOperatorStateContext.
+                \tat org.apache.flink.Some.method(Some.java:315)
+                Caused by: org.apache.flink.util.FlinkException: Could not restore
+                \tat org.apache.flink.Other.method(Other.java:1)
+                \t... 12 more
+                Caused by: java.io.FileNotFoundException: /chk-1/_metadata
+                \t... 16 more
+                """))
+        .contains("FileNotFoundException: /chk-1/_metadata");
+    assertThat(Causes.innermost("Job has been submitted with JobID 00ff")).isEmpty();
+  }
+
+  @Test
   void saysThatThereIsNoCluster() {
     assertThat(cluster("status")).isEqualTo(1);
     assertThat(err.toString())

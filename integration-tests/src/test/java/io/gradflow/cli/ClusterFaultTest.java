@@ -7,6 +7,7 @@ import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.window.LayerWindow;
+import io.gradflow.jobs.GradflowOptions;
 import io.gradflow.schema.Codecs;
 import io.gradflow.schema.Topic;
 import io.gradflow.schema.WriterSchemas;
@@ -17,9 +18,11 @@ import io.gradflow.training.TrainingPolicy;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -27,9 +30,15 @@ import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.jar.Attributes;
+import java.util.jar.JarFile;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -51,6 +60,8 @@ class ClusterFaultTest {
   /** Each look reads whole topics. */
   private static final Duration POLL = Duration.ofSeconds(1);
 
+  private static final byte[] POISON = "no gradient".getBytes(StandardCharsets.UTF_8);
+
   @TempDir static Path folder;
 
   private static LocalStack undisturbed;
@@ -64,6 +75,9 @@ class ClusterFaultTest {
     disturbed = new ClusterFolder(folder.resolve("cluster"));
     Configuration configuration = new Configuration();
     configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(1));
+    // Idle sources ask seldom: two cores have all of this to run.
+    configuration.setString(
+        GradflowOptions.KAFKA_PROPERTIES_PREFIX + ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, "500");
     plan =
         Cluster.in(disturbed)
             .up(
@@ -129,6 +143,45 @@ class ClusterFaultTest {
 
     runs.forEach(ClusterFaultTest::assertUndisturbed);
     assertThat(restartsOf(ClusterPlan.BROKER)).isPositive();
+  }
+
+  @Test
+  void deadLettersNameTheVersionOfThePackagedJobs() throws Exception {
+    try (KafkaProducer<byte[], byte[]> producer =
+        new KafkaProducer<>(
+            Map.of("bootstrap.servers", plan.bootstrapServers()),
+            new ByteArraySerializer(),
+            new ByteArraySerializer())) {
+      producer
+          .send(new ProducerRecord<>(Topic.SHARDS.topicName(), POISON, POISON))
+          .get(30, TimeUnit.SECONDS);
+    }
+
+    List<ConsumerRecord<byte[], byte[]>> letters = new ArrayList<>();
+    await()
+        .atMost(CATCHING_UP)
+        .pollInterval(POLL)
+        .until(
+            () -> {
+              letters.clear();
+              deadLetters().stream().filter(ClusterFaultTest::isPoison).forEach(letters::add);
+              return !letters.isEmpty();
+            });
+    String version;
+    try (JarFile jar = new JarFile(Cluster.Built.current().jobJar().toFile())) {
+      version =
+          jar.getManifest().getMainAttributes().getValue(Attributes.Name.IMPLEMENTATION_VERSION);
+    }
+    assertThat(letters)
+        .allSatisfy(
+            letter ->
+                assertThat(letter.headers().lastHeader("version").value())
+                    .asString(StandardCharsets.UTF_8)
+                    .isEqualTo(version));
+  }
+
+  private static boolean isPoison(ConsumerRecord<byte[], byte[]> letter) {
+    return Arrays.equals(letter.key(), POISON);
   }
 
   /** A training that goes wrong, under one name in both worlds. */
@@ -241,12 +294,12 @@ class ClusterFaultTest {
     assertThat(actual.incidents.values().stream().map(ClusterFaultTest::identity))
         .containsExactlyInAnyOrderElementsOf(
             expected.incidents.values().stream().map(ClusterFaultTest::identity).toList());
-    assertThat(deadLetters()).isEmpty();
+    assertThat(deadLetters()).allMatch(ClusterFaultTest::isPoison);
   }
 
   /** What must not depend on who died. */
   private static List<Object> identity(Alert alert) {
-    return java.util.Arrays.asList(
+    return Arrays.asList(
         alert.incidentId(),
         alert.kind(),
         alert.severity(),
