@@ -9,6 +9,7 @@ import org.apache.flink.client.cli.CliFrontend;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ConfigurationUtils;
+import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.StateRecoveryOptions;
 import org.apache.flink.configuration.TaskManagerOptions;
 import org.apache.flink.core.execution.RecoveryClaimMode;
@@ -97,6 +98,8 @@ final class CommandLines {
             words(JobManagerProcessUtils.generateJvmParametersStr(memory, flink)),
             LIGHT,
             OPENED,
+            words(flink.get(CoreOptions.FLINK_JVM_OPTIONS)),
+            words(flink.get(CoreOptions.FLINK_JM_JVM_OPTIONS)),
             logging(folder, ClusterPlan.JOB_MANAGER),
             ofFlink(StandaloneSessionClusterEntrypoint.class),
             List.of("--configDir", folder.conf().toString()),
@@ -110,6 +113,8 @@ final class CommandLines {
             words(ProcessMemoryUtils.generateJvmParametersStr(memory)),
             List.of("-XX:+UseSerialGC"),
             OPENED,
+            words(flink.get(CoreOptions.FLINK_JVM_OPTIONS)),
+            words(flink.get(CoreOptions.FLINK_TM_JVM_OPTIONS)),
             logging(folder, name),
             ofFlink(TaskManagerRunner.class),
             List.of("--configDir", folder.conf().toString()),

@@ -465,7 +465,7 @@ class PoisonTest {
   private List<Step> stepsOf(String run, int count) {
     List<Step> steps = new ArrayList<>();
     await()
-        .atMost(Duration.ofSeconds(40))
+        .atMost(Duration.ofSeconds(60))
         .until(
             () -> {
               steps.clear();
