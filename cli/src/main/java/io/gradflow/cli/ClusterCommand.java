@@ -131,7 +131,7 @@ final class ClusterCommand implements Runnable {
       throw new ParameterException(
           spec.subcommands().get("up"), "--config: expected a readable file, got " + file);
     }
-    return Cluster.readConfiguration(file);
+    return ClusterConfiguration.read(file);
   }
 
   private void requireAtLeastOne(String option, int given) {

@@ -8,7 +8,6 @@ import java.util.stream.Stream;
 import org.apache.flink.client.cli.CliFrontend;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.ConfigurationUtils;
 import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.StateRecoveryOptions;
 import org.apache.flink.configuration.TaskManagerOptions;
@@ -178,11 +177,5 @@ final class CommandLines {
 
   private static List<String> java(Stream<List<String>> parts) {
     return Stream.concat(Stream.of(JAVA), parts.flatMap(List::stream)).toList();
-  }
-
-  /** The lines of Flink's {@code config.yaml}. */
-  static String yaml(Configuration configuration) {
-    return String.join("\n", ConfigurationUtils.convertConfigToWritableLines(configuration, false))
-        + "\n";
   }
 }

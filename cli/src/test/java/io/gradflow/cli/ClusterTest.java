@@ -131,7 +131,7 @@ class ClusterTest {
         rest.port: 1
         gradflow.alerts.delivery: exactly-once
         """);
-    Configuration merged = Cluster.in(folder).configuration(PLAN, Cluster.readConfiguration(file));
+    Configuration merged = ClusterConfiguration.of(folder, PLAN, ClusterConfiguration.read(file));
 
     assertThat(merged.get(CoreOptions.DEFAULT_PARALLELISM)).isEqualTo(3);
     assertThat(merged.get(TaskManagerOptions.NUM_TASK_SLOTS))
@@ -147,18 +147,18 @@ class ClusterTest {
 
   @Test
   void whatIsWrittenForFlinkIsWhatFlinkReads() throws IOException {
-    Configuration merged = Cluster.in(folder).configuration(PLAN, new Configuration());
+    Configuration merged = ClusterConfiguration.of(folder, PLAN, new Configuration());
     Path file = root.resolve("written.yaml");
-    Files.writeString(file, CommandLines.yaml(merged));
+    Files.writeString(file, ClusterConfiguration.yaml(merged));
 
-    assertThat(Cluster.readConfiguration(file).toMap()).isEqualTo(merged.toMap());
+    assertThat(ClusterConfiguration.read(file).toMap()).isEqualTo(merged.toMap());
   }
 
   @Test
   void aFileThatIsNoConfigurationIsRefusedInOneLine() throws IOException {
     Path file = root.resolve("broken.yaml");
     Files.writeString(file, "a: [1\n");
-    assertThatThrownBy(() -> Cluster.readConfiguration(file))
+    assertThatThrownBy(() -> ClusterConfiguration.read(file))
         .isInstanceOf(CommandFailed.class)
         .hasMessageStartingWith(file + ": expected Flink's configuration in YAML, got ")
         .message()

@@ -48,6 +48,9 @@ class ClusterFaultTest {
   private static final int STEPS = 300;
   private static final Duration CATCHING_UP = Duration.ofSeconds(90);
 
+  /** Each look reads whole topics. */
+  private static final Duration POLL = Duration.ofSeconds(1);
+
   @TempDir static Path folder;
 
   private static LocalStack undisturbed;
@@ -140,6 +143,9 @@ class ClusterFaultTest {
     void happen() throws Exception;
   }
 
+  /** When the accident may happen, and when it has. */
+  private record Middle(CountDownLatch reached, CountDownLatch over) {}
+
   /**
    * Runs the trainings side by side and returns when they have ended. The accident happens when the
    * first is at a quarter, before its fault. A training does not end before all it has published is
@@ -147,7 +153,7 @@ class ClusterFaultTest {
    */
   private static void train(List<Run> runs, double stepsPerSecond, Accident accident)
       throws Exception {
-    CountDownLatch quarter = new CountDownLatch(1);
+    Middle middle = new Middle(new CountDownLatch(1), new CountDownLatch(1));
     List<CompletableFuture<Void>> trainings = new ArrayList<>();
     for (Run run : runs) {
       CompletableFuture<Void> training = new CompletableFuture<>();
@@ -155,7 +161,7 @@ class ClusterFaultTest {
           new Thread(
               () -> {
                 try {
-                  train(run, stepsPerSecond, quarter);
+                  train(run, stepsPerSecond, middle);
                   training.complete(null);
                 } catch (Throwable e) {
                   training.completeExceptionally(e);
@@ -166,14 +172,15 @@ class ClusterFaultTest {
       thread.start();
       trainings.add(training);
     }
-    assertThat(quarter.await(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(middle.reached.await(60, TimeUnit.SECONDS)).isTrue();
     accident.happen();
+    middle.over.countDown();
     for (CompletableFuture<Void> training : trainings) {
       training.get(150, TimeUnit.SECONDS);
     }
   }
 
-  private static void train(Run run, double stepsPerSecond, CountDownLatch quarter)
+  private static void train(Run run, double stepsPerSecond, Middle middle)
       throws InterruptedException {
     TrainingPolicy policy =
         TrainingPolicy.ofSeed(4300)
@@ -188,11 +195,13 @@ class ClusterFaultTest {
             here.observe(step);
             there.observe(step);
             if (step.step() == STEPS / 4) {
-              quarter.countDown();
+              middle.reached.countDown();
             }
           });
+      assertThat(middle.over.await(60, TimeUnit.SECONDS)).isTrue();
       await()
           .atMost(CATCHING_UP)
+          .pollInterval(POLL)
           .ignoreExceptionsInstanceOf(CommandFailed.class)
           .until(() -> Outcome.read(plan.bootstrapServers(), run).steps.size() == STEPS);
       here.finish();
@@ -300,6 +309,7 @@ class ClusterFaultTest {
   private static Outcome awaitUndisturbed(Run run) {
     await()
         .atMost(CATCHING_UP)
+        .pollInterval(POLL)
         .until(
             () ->
                 Outcome.read(undisturbed.kafka().bootstrapServers(), run).windows.size()
@@ -320,7 +330,7 @@ class ClusterFaultTest {
   private static Outcome awaitDisturbed(Run run) {
     await()
         .atMost(CATCHING_UP)
-        .pollInterval(Duration.ofMillis(500))
+        .pollInterval(POLL)
         .untilAsserted(
             () -> {
               ClusterStatus status = ClusterStatus.of(disturbed).orElseThrow();

@@ -33,8 +33,7 @@ class JobJarTest {
               entry("org.apache.flink.configuration.Configuration"),
               entry("org.slf4j.Logger"),
               entry("org.apache.logging.log4j.Logger"))
-          .noneMatch(
-              name -> name.startsWith("org/apache/flink/runtime/") || name.endsWith(".SF"));
+          .noneMatch(name -> name.startsWith("org/apache/flink/runtime/") || name.endsWith(".SF"));
     }
     assertThat(JAR.length()).as("bytes").isLessThan(30L << 20);
   }
