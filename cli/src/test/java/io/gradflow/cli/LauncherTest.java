@@ -125,11 +125,29 @@ class LauncherTest {
   }
 
   @Test
+  void theSimulationIsBuiltAndGetsItsSeed() throws Exception {
+    aJdk();
+    script("java", "echo 'openjdk version \"17.0.15\"' >&2; echo \"ran $*\"");
+    script("mvn", "echo \"$*\" >maven-got");
+    Outcome outcome = run(Map.of(), "test", "simulation", "--seed", "7");
+    assertThat(outcome.output).endsWith("io.gradflow.core.simulation.Simulate --seed 7\n");
+    assertThat(folder.resolve("maven-got")).hasContent("-B test-compile -pl core\n");
+    assertThat(outcome.code).isZero();
+    assertThat(run(Map.of(), "test", "simulation", "--help").output)
+        .contains("gradflow test simulation [--seeds N | --seed N]");
+
+    script("mvn", "echo '[ERROR] no'; exit 1");
+    Outcome broken = run(Map.of(), "test", "simulation");
+    assertThat(broken.error).contains("  no\n").contains("gradflow: the build failed");
+    assertThat(broken.code).isEqualTo(1);
+  }
+
+  @Test
   void refusesUnknownGroupsOfTests() throws Exception {
     Outcome outcome = run(Map.of(), "test", "nonsense");
     assertThat(outcome.error)
         .isEqualTo(
-            "gradflow: expected one of: core schemas operators jobs trainer-java training cli integration-tests faults; got: nonsense\n");
+            "gradflow: expected one of: core schemas operators jobs trainer-java training cli integration-tests faults simulation; got: nonsense\n");
     assertThat(outcome.code).isEqualTo(2);
     assertThat(run(Map.of(), "test", "--help").output).startsWith("Usage: gradflow test [NAME]");
   }

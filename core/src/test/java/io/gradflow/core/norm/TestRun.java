@@ -103,6 +103,7 @@ public record TestRun(Manifest manifest) {
   /** Says what differs from the usual. */
   public static final class ShardBuilder {
     private final TestRun run;
+    private String runId = RUN;
     private long attempt = ATTEMPT;
     private long step;
     private long previousStep = Long.MIN_VALUE;
@@ -122,6 +123,11 @@ public record TestRun(Manifest manifest) {
     ShardBuilder(TestRun run) {
       this.run = run;
       manifestId = run.manifest().manifestId();
+    }
+
+    public ShardBuilder run(String newRun) {
+      runId = newRun;
+      return this;
     }
 
     public ShardBuilder attempt(long newAttempt) {
@@ -229,7 +235,7 @@ public record TestRun(Manifest manifest) {
         filledWith(1);
       }
       return new Shard(
-          new StepId(RUN, attempt, StepId.MAIN_STREAM, step),
+          new StepId(runId, attempt, StepId.MAIN_STREAM, step),
           rank,
           run.coords(rank),
           part,

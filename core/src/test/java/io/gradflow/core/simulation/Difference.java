@@ -9,6 +9,7 @@ final class Difference extends RuntimeException {
   }
 
   /** Fails unless the condition holds. */
+  @SuppressWarnings("AnnotateFormatMethod") // the annotation would be a dependency
   static void unless(boolean condition, String format, Object... args) {
     if (!condition) {
       throw new Difference(format.formatted(args));

@@ -27,9 +27,9 @@ final class Ledger implements Copies.Remembered {
   Map<String, RunBook> runs = new LinkedHashMap<>();
 
   /** What must have become of the shards, and what the machines counted. */
-  long[] expected = new long[ShardFate.values().length];
+  Map<ShardFate, Long> expected = new EnumMap<>(ShardFate.class);
 
-  long[] counted = new long[ShardFate.values().length];
+  Map<ShardFate, Long> counted = new EnumMap<>(ShardFate.class);
 
   /** A shard whose manifest its group does not know. */
   record Waiting(Sent sent, long since) {}
@@ -98,14 +98,10 @@ final class Ledger implements Copies.Remembered {
   }
 
   long expected(ShardFate fate) {
-    return expected[fate.ordinal()];
+    return expected.getOrDefault(fate, 0L);
   }
 
-  Map<ShardFate, Long> counted() {
-    Map<ShardFate, Long> fates = new EnumMap<>(ShardFate.class);
-    for (ShardFate fate : ShardFate.values()) {
-      fates.put(fate, counted[fate.ordinal()]);
-    }
-    return fates;
+  long counted(ShardFate fate) {
+    return counted.getOrDefault(fate, 0L);
   }
 }

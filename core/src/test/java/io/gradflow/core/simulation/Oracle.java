@@ -78,6 +78,7 @@ final class Oracle {
     this.trace = trace;
   }
 
+  @SuppressWarnings("AnnotateFormatMethod") // the annotation would be a dependency
   private void trace(String format, Object... args) {
     if (trace != null) {
       trace.accept("    " + format.formatted(args));
@@ -159,11 +160,11 @@ final class Oracle {
     unless(owed.isEmpty(), "expected revisions with %s, got none", owed.values());
     for (ShardFate fate : ShardFate.values()) {
       unless(
-          ledger.counted[fate.ordinal()] == ledger.expected(fate),
+          ledger.counted(fate) == ledger.expected(fate),
           "shards %s: expected %d, got %d",
           fate,
           ledger.expected(fate),
-          ledger.counted[fate.ordinal()]);
+          ledger.counted(fate));
     }
     for (var lane : List.copyOf(group.lanes.entrySet())) {
       if (lane.getKey().attempt() < group.attempt) {
@@ -190,7 +191,7 @@ final class Oracle {
   }
 
   private void expect(ShardFate fate, long shards) {
-    ledger.expected[fate.ordinal()] += shards;
+    ledger.expected.merge(fate, shards, Long::sum);
   }
 
   private void refuse(Sent sent, String reason) {
@@ -364,8 +365,7 @@ final class Oracle {
           case COMPLETE -> allAwaited;
           case QUORUM -> !allAwaited && open >= workload.combining.quorumWait().toMillis();
           case TIMEOUT ->
-              !allAwaited
-                  && (ending || forRoom || open >= workload.combining.timeout().toMillis());
+              !allAwaited && (ending || forRoom || open >= workload.combining.timeout().toMillis());
           case FINISHED -> !allAwaited;
         };
     lane.certain &= learning == null && !workload.narrow;
@@ -402,7 +402,7 @@ final class Oracle {
     }
     for (ShardFate fate : ShardFate.values()) {
       int closing = fate == ShardFate.MERGED ? delta.sums().contributions() : 0;
-      if (ledger.expected(fate) + closing < ledger.counted[fate.ordinal()]) {
+      if (ledger.expected(fate) + closing < ledger.counted(fate)) {
         return false;
       }
     }
@@ -431,7 +431,7 @@ final class Oracle {
   }
 
   void count(ShardFate fate, long shards) {
-    ledger.counted[fate.ordinal()] += shards;
+    ledger.counted.merge(fate, shards, Long::sum);
   }
 
   /** A limit of the subtask kept something out. */
@@ -447,15 +447,14 @@ final class Oracle {
 
   /** Checks the law of the counters against what is really held. */
   void law(long open) {
-    long[] counted = ledger.counted;
     long accounted = open;
     for (ShardFate fate : ShardFate.values()) {
-      accounted += fate == ShardFate.RECEIVED ? 0 : counted[fate.ordinal()];
+      accounted += fate == ShardFate.RECEIVED ? 0 : ledger.counted(fate);
     }
     unless(
-        counted[ShardFate.RECEIVED.ordinal()] == accounted,
+        ledger.counted(ShardFate.RECEIVED) == accounted,
         "received = merged + duplicate + conflict + late + rejected + open does not hold: %s, open %d",
-        ledger.counted(),
+        ledger.counted,
         open);
   }
 
@@ -545,12 +544,12 @@ final class Oracle {
     while (dropped == null && !parcels.isEmpty()) {
       Parcel parcel = parcels.poll();
       take(parcel);
-      dropped = parcel.delta() == delta ? parcel : null;
+      dropped = isSame(parcel.delta(), delta) ? parcel : null;
     }
     unless(dropped != null, "%s was dropped and had not come", delta.id());
     trace("drops group %d of %s", delta.group(), delta.id());
     curtail(delta.lane().at(delta.id().step()));
-    if (fenced.remove(delta)) {
+    if (fenced.removeIf(other -> isSame(other, delta))) {
       return;
     }
     LaneStep at = delta.lane().at(delta.id().step());
@@ -567,6 +566,14 @@ final class Oracle {
     if (step.contents.isEmpty()) {
       run.steps.remove(at);
     }
+  }
+
+  /** Deltas come in order: the first that looks like it is the one, be it a copy. */
+  private static boolean isSame(StepDelta one, StepDelta other) {
+    return one.id().equals(other.id())
+        && one.manifestId() == other.manifestId()
+        && one.group() == other.group()
+        && one.closedBy() == other.closedBy();
   }
 
   private static boolean isSameLane(LaneStep one, LaneStep other) {

@@ -10,7 +10,9 @@ import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
@@ -27,17 +29,18 @@ final class Plan {
 
   final Manifest manifest;
 
-  /** Per stage, rank and layer. */
-  private final Slice[][][] slices;
+  /** Per stage: by rank and layer. */
+  private final Map<Stage, Slice[][]> slices = new EnumMap<>(Stage.class);
 
   private Plan(Manifest manifest) {
     this.manifest = manifest;
-    slices = new Slice[Stage.values().length][manifest.worldSize()][manifest.layerCount()];
     for (Stage stage : Stage.values()) {
+      Slice[][] of = new Slice[manifest.worldSize()][manifest.layerCount()];
+      slices.put(stage, of);
       for (int rank = 0; rank < manifest.worldSize(); rank++) {
         int[] coords = coords(rank);
         for (int layer = 0; layer < manifest.layerCount(); layer++) {
-          slices[stage.ordinal()][rank][layer] = cut(stage, coords, manifest.layers().get(layer));
+          of[rank][layer] = cut(stage, coords, manifest.layers().get(layer));
         }
       }
     }
@@ -70,7 +73,7 @@ final class Plan {
   }
 
   Slice slice(Stage stage, int rank, int layer) {
-    return slices[stage.ordinal()][rank][layer];
+    return slices.get(stage)[rank][layer];
   }
 
   /** The coordinates of a rank, the last mesh dimension running fastest. */

@@ -5,6 +5,7 @@ import io.gradflow.core.norm.LaneStep;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.Stage;
 import java.util.Arrays;
 
 /**
@@ -47,11 +48,11 @@ final class Sent {
 
   /** Which contribution to its step it is. */
   Identity identity() {
-    return new Identity(shard.rank(), shard.stage().ordinal(), shard.accumIndex(), shard.part());
+    return new Identity(shard.rank(), shard.stage(), shard.accumIndex(), shard.part());
   }
 
   /** A contribution to a step. */
-  record Identity(int rank, int stage, int accumIndex, int part) {}
+  record Identity(int rank, Stage stage, int accumIndex, int part) {}
 
   /** Whether it holds (a part of) the step's gradient: the last micro-batch does. */
   boolean counts() {
@@ -62,21 +63,21 @@ final class Sent {
   boolean repeats(Sent other) {
     LayerColumns one = shard.columns();
     LayerColumns two = other.shard.columns();
-    return one == two
-        || (Arrays.equals(one.norm(), two.norm())
-            && Arrays.equals(one.maxAbs(), two.maxAbs())
-            && Arrays.equals(one.sumAbs(), two.sumAbs())
-            && Arrays.equals(one.zeros(), two.zeros())
-            && repeats(one.nonFinite(), two.nonFinite()));
+    return Arrays.equals(one.norm(), two.norm())
+        && Arrays.equals(one.maxAbs(), two.maxAbs())
+        && Arrays.equals(one.sumAbs(), two.sumAbs())
+        && Arrays.equals(one.zeros(), two.zeros())
+        && repeats(one.nonFinite(), two.nonFinite());
   }
 
   private static boolean repeats(NonFinite one, NonFinite two) {
-    return one == null || two == null
-        ? one == two
-        : Arrays.equals(one.layers(), two.layers())
-            && Arrays.equals(one.nans(), two.nans())
-            && Arrays.equals(one.posInfs(), two.posInfs())
-            && Arrays.equals(one.negInfs(), two.negInfs());
+    if (one == null || two == null) {
+      return one == null && two == null;
+    }
+    return Arrays.equals(one.layers(), two.layers())
+        && Arrays.equals(one.nans(), two.nans())
+        && Arrays.equals(one.posInfs(), two.posInfs())
+        && Arrays.equals(one.negInfs(), two.negInfs());
   }
 
   @Override

@@ -110,6 +110,7 @@ final class Simulation {
         difference);
   }
 
+  @SuppressWarnings("AnnotateFormatMethod") // the annotation would be a dependency
   private void trace(String format, Object... args) {
     if (trace != null) {
       trace.accept("%8d ".formatted(now - Workload.START) + format.formatted(args));

@@ -9,7 +9,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** The pure machines under thousands of deliveries; {@code ./gradflow test simulation} says more. */
+/**
+ * The pure machines under thousands of deliveries; {@code ./gradflow test simulation} says more.
+ */
 class SimulationTest {
   @Test
   void noSeedDiffersFromTheOracle() {

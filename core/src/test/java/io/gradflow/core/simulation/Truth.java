@@ -10,7 +10,9 @@ import io.gradflow.core.shard.Shard;
 import io.gradflow.core.shard.Stage;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -61,18 +63,22 @@ final class Truth {
     int received = 0;
     TreeSet<Integer> missing = new TreeSet<>();
     int world = plan.manifest.worldSize();
-    int[][] parts = new int[Stage.values().length][world];
-    boolean[][] whole = new boolean[Stage.values().length][world];
+    Map<Stage, int[]> parts = new EnumMap<>(Stage.class);
+    Map<Stage, boolean[]> whole = new EnumMap<>(Stage.class);
+    for (Stage stage : Stage.values()) {
+      parts.put(stage, new int[world]);
+      whole.put(stage, new boolean[world]);
+    }
     for (Sent sent : contents) {
-      int stage = sent.shard.stage().ordinal();
       int rank = sent.shard.rank();
-      whole[stage][rank] = ++parts[stage][rank] == sent.shard.parts();
+      int came = ++parts.get(sent.shard.stage())[rank];
+      whole.get(sent.shard.stage())[rank] = came == sent.shard.parts();
     }
     for (int rank = 0; rank < world; rank++) {
       for (Stage stage : Stage.values()) {
         if (plan.isDue(stage, rank, step.id().step())) {
           due++;
-          if (whole[stage.ordinal()][rank]) {
+          if (whole.get(stage)[rank]) {
             received++;
           } else {
             missing.add(rank);

@@ -443,8 +443,7 @@ final class Workload {
       double weight,
       Double loss) {
     Contribution at(int otherPart, int otherBatch) {
-      return new Contribution(
-          step, rank, stage, otherPart, otherBatch, previousStep, weight, loss);
+      return new Contribution(step, rank, stage, otherPart, otherBatch, previousStep, weight, loss);
     }
   }
 }
