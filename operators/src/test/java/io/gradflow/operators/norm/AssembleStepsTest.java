@@ -95,7 +95,7 @@ class AssembleStepsTest {
       assertThat(step.globalNorm()).isEqualTo(5);
       assertThat(step.evidence().localNorm()).containsExactly(20, 20, 20, 20);
       assertThat(step.scalars().loss()).isEqualTo(0.5);
-      trial.pass(25 * HOUR);
+      trial.pass(50 * HOUR);
       assertThat(trial.retained()).isZero();
     }
   }
@@ -116,7 +116,7 @@ class AssembleStepsTest {
       assertThat(trial.last().missingRanks()).isEmpty();
       assertThat(trial.last().revision()).isEqualTo(12);
       trial.second(new RunNotice(null, run.finished(0)));
-      trial.pass(2 * HOUR);
+      trial.pass(5 * HOUR);
       assertThat(trial.retained()).isZero();
     }
   }

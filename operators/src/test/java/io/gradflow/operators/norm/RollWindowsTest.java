@@ -73,7 +73,7 @@ class RollWindowsTest {
       trial.second(new RunNotice(null, run.finished(100)));
       assertThat(trial.output()).hasSize(3);
       assertThat(trial.last().open()).isFalse();
-      trial.pass(2 * HOUR);
+      trial.pass(5 * HOUR);
       assertThat(trial.output()).hasSize(3);
       assertThat(trial.retained()).isZero();
     }
