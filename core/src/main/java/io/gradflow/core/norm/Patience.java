@@ -1,6 +1,8 @@
 package io.gradflow.core.norm;
 
 import java.time.Duration;
+import java.util.HashSet;
+import java.util.Set;
 
 /**
  * Tells a missing rank from what only looks like one: an outage, a recovery, a backlog.
@@ -12,7 +14,8 @@ import java.time.Duration;
  *
  * <p>A backlog is read partition by partition, some far behind others. How far, the records
  * themselves tell: the broker wrote when it took them. While something is read that was written
- * before a step could have been complete, the step is held; what is unread is not missing.
+ * before a step could have been complete, the step is held; what is unread is not missing. How far
+ * the others had been read before a restart, their open steps tell.
  *
  * <p>One per subtask, never part of the state. Assumed: the brokers' clocks agree to a second.
  */
@@ -29,9 +32,13 @@ final class Patience {
   private long heardAt = NEVER;
   private long resumedAt = NEVER;
   private long newestWrittenAt = NEVER;
-  private long lagsSince = NEVER;
-  private long lag;
-  private long lagBefore;
+  private long lookingSince = NEVER;
+
+  /** The oldest of what was read far behind since then, and in the time before; else the end. */
+  private long oldestBehind = Long.MAX_VALUE;
+
+  private long oldestBehindBefore = Long.MAX_VALUE;
+  private final Set<Object> met = new HashSet<>();
 
   Patience(Duration timeout) {
     halfMs = Math.max(1, timeout.toMillis() / 2);
@@ -56,30 +63,48 @@ final class Patience {
     heardAt = Math.max(heardAt, nowMs);
   }
 
+  /** True the first time: what the key's state says of the past is news to the subtask. */
+  boolean meets(Object key) {
+    return met.add(key);
+  }
+
+  /** The key has no state any more. */
+  void forgets(Object key) {
+    met.remove(key);
+  }
+
+  /** Before the subtask started, something was read that was written at {@code writtenAtMs}. */
+  void knows(long writtenAtMs, long nowMs) {
+    // A clock that is ahead must not make everybody else look late.
+    newestWrittenAt = Math.max(newestWrittenAt, Math.min(writtenAtMs, nowMs));
+  }
+
   /** Something reached the subtask that was written at {@code writtenAtMs}. */
   void read(long nowMs, long writtenAtMs) {
     heard(nowMs);
     turn(nowMs);
-    // A clock that is ahead must not make everybody else look late.
-    newestWrittenAt = Math.max(newestWrittenAt, Math.min(writtenAtMs, nowMs));
-    lag = Math.max(lag, newestWrittenAt - writtenAtMs);
+    knows(writtenAtMs, nowMs);
+    if (newestWrittenAt - writtenAtMs > CLOCKS_AGREE_MS) {
+      oldestBehind = Math.min(oldestBehind, writtenAtMs);
+    }
   }
 
   /**
-   * Whether something was read of late that was written before then: of that time, more may come.
+   * Whether something was read of late, far behind the rest, that was written before then: of that
+   * time, more may come.
    */
-  boolean isBehind(long writtenAtMs, long nowMs) {
-    turn(nowMs);
-    long furthest = Math.max(lag, lagBefore);
-    return furthest > CLOCKS_AGREE_MS && newestWrittenAt - furthest < writtenAtMs;
+  boolean isBehind(long writtenAtMs) {
+    // In silence nothing is forgotten.
+    turn(heardAt);
+    return Math.min(oldestBehind, oldestBehindBefore) < writtenAtMs;
   }
 
   private void turn(long nowMs) {
-    if (lagsSince == NEVER || nowMs - lagsSince >= halfMs) {
-      boolean adjoins = lagsSince != NEVER && nowMs - lagsSince < 2 * halfMs;
-      lagBefore = adjoins ? lag : 0;
-      lag = 0;
-      lagsSince = nowMs;
+    if (lookingSince == NEVER || nowMs - lookingSince >= halfMs) {
+      boolean adjoins = lookingSince != NEVER && nowMs - lookingSince < 2 * halfMs;
+      oldestBehindBefore = adjoins ? oldestBehind : Long.MAX_VALUE;
+      oldestBehind = Long.MAX_VALUE;
+      lookingSince = nowMs;
     }
   }
 
@@ -106,6 +131,6 @@ final class Patience {
    */
   long nextLook(long sinceMs, long writtenAtMs, long waitMs, long nowMs) {
     long look = nextLook(sinceMs + waitMs, Math.min(waitMs, halfMs), nowMs);
-    return look <= nowMs && isBehind(writtenAtMs + waitMs, nowMs) ? nowMs + LOOK_AGAIN_MS : look;
+    return look <= nowMs && isBehind(writtenAtMs + waitMs) ? nowMs + LOOK_AGAIN_MS : look;
   }
 }

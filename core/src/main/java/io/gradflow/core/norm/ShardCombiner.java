@@ -81,8 +81,8 @@ public final class ShardCombiner {
   /** A shard of one of the group's ranks. */
   public void shard(GroupState state, Shard shard, long now, Output out) {
     HeldShard held = new HeldShard(now, shard);
-    patience.read(now, held.writtenAt());
     Work work = new Work(state, RankGroup.of(shard), now, out);
+    patience.read(now, held.writtenAt());
     out.count(ShardFate.RECEIVED, 1);
     work.receive(held);
     work.leave();
@@ -155,6 +155,18 @@ public final class ShardCombiner {
       layers = index.layers();
       bytes = index.bytes();
       armedAt = index.armedAt();
+      if (patience.meets(key)) {
+        recall();
+      }
+    }
+
+    private void recall() {
+      for (Lane lane : lanes) {
+        long[] open = state.lanes().get(lane).open();
+        if (open.length > 0) {
+          patience.knows(state.steps().get(lane.at(open[open.length - 1])).writtenAt(), now);
+        }
+      }
     }
 
     void receive(HeldShard held) {
@@ -550,7 +562,7 @@ public final class ShardCombiner {
           long silentSince = Math.max(end.arrivedAt(), progress.lastShardAt());
           long over = Math.max(silentSince + timeout, patience.readyAt(now));
           GroupStep first = state.steps().get(lane.at(progress.open()[0]));
-          if (over <= now && patience.isBehind(first.writtenAt() + timeout, now)) {
+          if (over <= now && patience.isBehind(first.writtenAt() + timeout)) {
             over = now + Patience.LOOK_AGAIN_MS;
           }
           if (over <= now) {
@@ -614,6 +626,7 @@ public final class ShardCombiner {
       layouts.forEach(state.layouts()::remove);
       state.index().set(null);
       room.holds(key, 0, 0);
+      patience.forgets(key);
     }
 
     private void arm(long at) {

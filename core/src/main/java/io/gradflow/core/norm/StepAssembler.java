@@ -53,13 +53,13 @@ public final class StepAssembler {
 
   /** A part of a step, or a revision of one. */
   public void delta(RunState state, StepDelta delta, long now, Output out) {
+    Work work = new Work(state, delta.id().runId(), now, out);
     if (delta.closedBy() == null) {
       // A revision is of long ago by its nature.
       patience.heard(now);
     } else {
       patience.read(now, delta.writtenAt());
     }
-    Work work = new Work(state, delta.id().runId(), now, out);
     work.receive(delta);
     work.leave();
   }
@@ -125,6 +125,18 @@ public final class StepAssembler {
       nextTicket = index.nextTicket();
       waiting = index.waiting();
       armedAt = index.armedAt();
+      if (patience.meets(runId)) {
+        recall();
+      }
+    }
+
+    private void recall() {
+      for (Lane lane : lanes) {
+        long[] open = state.lanes().get(lane).open();
+        if (open.length > 0) {
+          patience.knows(state.steps().get(lane.at(open[open.length - 1])).writtenAt(), now);
+        }
+      }
     }
 
     void learn(Layout layout) {
@@ -364,7 +376,7 @@ public final class StepAssembler {
           long silentSince = Math.max(end.arrivedAt(), progress.lastDeltaAt());
           long over = Math.max(silentSince + timeout, patience.readyAt(now));
           RunStep first = state.steps().get(lane.at(progress.open()[0]));
-          if (over <= now && patience.isBehind(first.writtenAt() + timeout, now)) {
+          if (over <= now && patience.isBehind(first.writtenAt() + timeout)) {
             over = now + Patience.LOOK_AGAIN_MS;
           }
           if (over <= now) {
@@ -401,6 +413,7 @@ public final class StepAssembler {
       state.layouts().keys().forEach(layouts::add);
       layouts.forEach(state.layouts()::remove);
       state.index().set(null);
+      patience.forgets(runId);
     }
 
     private void arm(long at) {

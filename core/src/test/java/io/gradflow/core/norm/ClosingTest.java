@@ -142,6 +142,26 @@ class ClosingTest {
   }
 
   @Test
+  void aRestartInTheMiddleOfABacklogLosesNobody() {
+    TestRun twelve = TestRun.replicas(12, 1);
+    Merging merging = new Merging(twelve).manifested();
+    long written = merging.now - 600_000;
+    for (long step = 0; step < 40; step++) {
+      for (int rank = 0; rank < 11; rank++) {
+        merging.send(
+            twelve.aShard().step(step).rank(rank).writtenAt(written + 1_000 * step).build());
+      }
+    }
+    merging.restart();
+    for (long step = 0; step < 40; step++) {
+      merging.send(twelve.aShard().step(step).rank(11).writtenAt(written + 1_000 * step).build());
+      merging.passBusily(step < 20 ? 1_000 : 500);
+    }
+    assertThat(merging.steps).hasSize(40).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
+    nothingIsRetained(merging);
+  }
+
+  @Test
   void aRankMissingInABacklogIsFoundWhenThePartitionsAreReadToOneTime() {
     TestRun twelve = TestRun.replicas(12, 1);
     Merging merging = new Merging(twelve).manifested();

@@ -28,8 +28,10 @@ final class Merging {
   final Map<Limits.Kind, Integer> refused = new EnumMap<>(Limits.Kind.class);
   long now = 1_000_000;
 
-  private final ShardCombiner combiner;
-  private final StepAssembler assembler;
+  private final CombiningPolicy combining;
+  private final AssemblingPolicy assembling;
+  private ShardCombiner combiner;
+  private StepAssembler assembler;
   private final TreeSet<Long> runTimers = new TreeSet<>();
   private final Map<Integer, TreeSet<Long>> groupTimers = new TreeMap<>();
 
@@ -39,6 +41,13 @@ final class Merging {
 
   Merging(TestRun run, CombiningPolicy combining, AssemblingPolicy assembling) {
     this.run = run;
+    this.combining = combining;
+    this.assembling = assembling;
+    restart();
+  }
+
+  /** New machines go on with the state. */
+  final void restart() {
     combiner = new ShardCombiner(combining);
     assembler = new StepAssembler(assembling);
   }

@@ -45,8 +45,8 @@ class PatienceTest {
   void aDeadlineWaitsForWhatIsReadFarBehind() {
     patience.read(1_000, 900);
     patience.read(1_100, -20_000);
-    assertThat(patience.isBehind(-20_001, 1_100)).isFalse();
-    assertThat(patience.isBehind(-19_999, 1_100)).isTrue();
+    assertThat(patience.isBehind(-20_001)).isFalse();
+    assertThat(patience.isBehind(-19_999)).isTrue();
     assertThat(patience.nextLook(-9_000, -20_000, 10_000, 2_000))
         .as("just started")
         .isEqualTo(6_000);
@@ -55,23 +55,43 @@ class PatienceTest {
     patience.read(6_000, 6_000);
     assertThat(patience.nextLook(-9_000, -20_000, 10_000, 6_000)).isEqualTo(6_500);
     patience.read(10_500, 10_500);
-    assertThat(patience.isBehind(-8_000, 10_500)).as("-9,000 was read of late").isTrue();
+    assertThat(patience.isBehind(-8_000)).as("-9,000 was read of late").isTrue();
     patience.read(12_000, 12_000);
     patience.read(16_000, 16_000);
     assertThat(patience.nextLook(-9_000, -18_000, 10_000, 16_000)).as("up").isEqualTo(6_000);
   }
 
   @Test
+  void somethingNewDoesNotHideWhatIsBehind() {
+    patience.read(1_000, -60_000);
+    patience.read(1_000, -80_000);
+    patience.read(2_000, 2_000);
+    assertThat(patience.isBehind(-79_000)).isTrue();
+    assertThat(patience.isBehind(-80_000)).isFalse();
+  }
+
+  @Test
+  void aRestartKnowsFromTheStateHowFarOthersWere() {
+    assertThat(patience.meets("run")).isTrue();
+    assertThat(patience.meets("run")).isFalse();
+    patience.knows(-60_000, 1_000);
+    patience.read(1_000, -80_000);
+    assertThat(patience.isBehind(-79_000)).isTrue();
+    patience.forgets("run");
+    assertThat(patience.meets("run")).isTrue();
+  }
+
+  @Test
   void aClockThatIsAheadMakesNobodyLate() {
     patience.read(1_000, 3_600_000);
     patience.read(1_001, 1_001);
-    assertThat(patience.isBehind(Long.MAX_VALUE, 1_001)).isFalse();
+    assertThat(patience.isBehind(Long.MAX_VALUE)).isFalse();
   }
 
   @Test
   void partitionsReadSideBySideHoldNothing() {
     patience.read(10_000, 10_000);
     patience.read(10_000, 9_500);
-    assertThat(patience.isBehind(Long.MAX_VALUE, 10_000)).isFalse();
+    assertThat(patience.isBehind(Long.MAX_VALUE)).isFalse();
   }
 }

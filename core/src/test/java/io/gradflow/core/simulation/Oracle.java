@@ -204,12 +204,30 @@ final class Oracle {
 
   /** A limit of the subtask is reported once, however many shards it costs. */
   private void keepOut(Sent sent) {
+    if (refused == Limits.Kind.LAYERS) {
+      long layers = layersHeld() + sent.plan.manifest.layerCount();
+      unless(
+          layers > workload.combining.limits().layers(), "%s kept out at %d layers", sent, layers);
+    }
     expect(ShardFate.REJECTED, 1);
     String report = "no-room " + sent.shard.origin();
     if (rejections.contains(report)) {
       refusals.add(report);
     }
     curtail(sent);
+  }
+
+  /** Of all lanes of all groups that are not fenced. */
+  private long layersHeld() {
+    long layers = 0;
+    for (GroupBook book : ledger.groups.values()) {
+      for (Lane lane : book.lanes.keySet()) {
+        if (lane.attempt() == book.attempt) {
+          layers += plan(lane.manifestId()).manifest.layerCount();
+        }
+      }
+    }
+    return layers;
   }
 
   private void curtail(Sent sent) {

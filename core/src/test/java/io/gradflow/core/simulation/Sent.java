@@ -82,7 +82,7 @@ final class Sent {
 
   @Override
   public String toString() {
-    return "%s %s rank %d%s%s %s%s"
+    return "%s %s rank %d%s%s %s, written at %d%s"
         .formatted(
             shard.id(),
             shard.stage(),
@@ -90,6 +90,7 @@ final class Sent {
             shard.parts() > 1 ? " part " + shard.part() + "/" + shard.parts() : "",
             shard.accumSteps() > 1 ? " batch " + shard.accumIndex() + "/" + shard.accumSteps() : "",
             shard.origin(),
+            shard.origin().timestamp() - Workload.START,
             worth == Worth.VALID ? "" : " " + worth);
   }
 }

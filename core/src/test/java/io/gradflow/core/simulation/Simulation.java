@@ -51,6 +51,10 @@ final class Simulation {
   private final Backend backend;
   private final int[] positions;
   private final int longestBurst;
+
+  /** In a calm run, a partition that is read no faster than it must be; -1 if none is. */
+  private final int laggard;
+
   private final long tickMs;
   private NormPipeline pipeline;
   private Snapshot snapshot;
@@ -77,6 +81,7 @@ final class Simulation {
     backend = new Backend(!plain && chance.oneIn(4), chance, broken);
     positions = new int[workload.partitions.size()];
     longestBurst = chance.of(1, 4, 60);
+    laggard = workload.calm && chance.oneIn(2) ? chance.below(positions.length) : -1;
     tickMs = workload.calm ? 200 : chance.of(1, 100, 2_000);
     crashesLeft = plain ? 0 : chance.of(0, 1, 4);
     silences = plain ? 0 : chance.of(0, 0, 2);
@@ -216,6 +221,10 @@ final class Simulation {
         pass(readable);
       } else {
         int partition = chance.of(readable);
+        if (partition == laggard) {
+          pass(readable);
+          return true;
+        }
         if (workload.narrow) {
           // What a limit refuses would be hard to tell among shards that waited for a manifest.
           partition = news(readable).orElse(partition);
