@@ -133,4 +133,13 @@ final class Patience {
     long look = nextLook(sinceMs + waitMs, Math.min(waitMs, halfMs), nowMs);
     return look <= nowMs && isBehind(writtenAtMs + waitMs) ? nowMs + LOOK_AGAIN_MS : look;
   }
+
+  /**
+   * The same for what is open of a run that has ended and is silent since {@code silentSinceMs}:
+   * there silence is expected and holds nothing.
+   */
+  long nextLookAtEnd(long silentSinceMs, long writtenAtMs, long waitMs, long nowMs) {
+    long look = Math.max(silentSinceMs + waitMs, readyAt(nowMs));
+    return look <= nowMs && isBehind(writtenAtMs + waitMs) ? nowMs + LOOK_AGAIN_MS : look;
+  }
 }

@@ -560,11 +560,8 @@ public final class ShardCombiner {
         RunEnd end = RunEnd.of(ends, lane);
         if (end != null && progress.open().length > 0) {
           long silentSince = Math.max(end.arrivedAt(), progress.lastShardAt());
-          long over = Math.max(silentSince + timeout, patience.readyAt(now));
           GroupStep first = state.steps().get(lane.at(progress.open()[0]));
-          if (over <= now && patience.isBehind(first.writtenAt() + timeout)) {
-            over = now + Patience.LOOK_AGAIN_MS;
-          }
+          long over = patience.nextLookAtEnd(silentSince, first.writtenAt(), timeout, now);
           if (over <= now) {
             closeAll(lane, ClosedBy.TIMEOUT);
           } else {

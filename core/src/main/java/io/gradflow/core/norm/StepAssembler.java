@@ -374,11 +374,8 @@ public final class StepAssembler {
         RunEnd end = RunEnd.of(ends, lane);
         if (end != null && progress.open().length > 0) {
           long silentSince = Math.max(end.arrivedAt(), progress.lastDeltaAt());
-          long over = Math.max(silentSince + timeout, patience.readyAt(now));
           RunStep first = state.steps().get(lane.at(progress.open()[0]));
-          if (over <= now && patience.isBehind(first.writtenAt() + timeout)) {
-            over = now + Patience.LOOK_AGAIN_MS;
-          }
+          long over = patience.nextLookAtEnd(silentSince, first.writtenAt(), timeout, now);
           if (over <= now) {
             closeAll(lane, ClosedBy.TIMEOUT);
           } else {
