@@ -1,7 +1,6 @@
 package io.gradflow.cli;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import org.apache.flink.configuration.CheckpointingOptions;
@@ -9,7 +8,6 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ConfigurationUtils;
 import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.ExternalizedCheckpointRetention;
-import org.apache.flink.configuration.GlobalConfiguration;
 import org.apache.flink.configuration.HeartbeatManagerOptions;
 import org.apache.flink.configuration.JobManagerOptions;
 import org.apache.flink.configuration.MemorySize;
@@ -40,19 +38,12 @@ final class ClusterConfiguration {
 
   /** Reads a {@code config.yaml} of Flink, by whatever name. */
   static Configuration read(Path file) {
-    Path only = null;
     try {
-      only = Files.createTempDirectory("gradflow-config");
-      Files.copy(file, only.resolve("config.yaml"));
-      return GlobalConfiguration.loadConfiguration(only.toString());
+      return FlinkConfigFile.read(file);
     } catch (IOException | RuntimeException e) {
       throw new CommandFailed(
           "%s: expected Flink's configuration in YAML, got %s".formatted(file, Causes.innermost(e)),
           e);
-    } finally {
-      if (only != null) {
-        Workspace.remove(only);
-      }
     }
   }
 

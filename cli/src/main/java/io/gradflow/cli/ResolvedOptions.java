@@ -6,7 +6,6 @@ import io.gradflow.jobs.JobSettings;
 import io.gradflow.jobs.NormJob;
 import io.gradflow.jobs.UnusableSettings;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -53,8 +52,8 @@ final class ResolvedOptions {
    * @param path of a Flink {@code config.yaml}
    * @throws CommandFailed if the file is not there or is no such configuration
    */
-  static ResolvedOptions of(Path path, Map<String, String> environment, Workspace workspace) {
-    return new ResolvedOptions(path.getFileName().toString(), read(path, workspace), environment);
+  static ResolvedOptions of(Path path, Map<String, String> environment) {
+    return new ResolvedOptions(path.getFileName().toString(), read(path), environment);
   }
 
   private ResolvedOptions(String fileName, Configuration file, Map<String, String> environment) {
@@ -75,12 +74,9 @@ final class ResolvedOptions {
     }
   }
 
-  /** Reads the file as Flink does, which wants its own name for it. */
-  private static Configuration read(Path path, Workspace workspace) {
-    Path folder = workspace.newFolder("validate");
+  private static Configuration read(Path path) {
     try {
-      Files.copy(path, folder.resolve(GlobalConfiguration.FLINK_CONF_FILENAME));
-      return GlobalConfiguration.loadConfiguration(folder.toString());
+      return FlinkConfigFile.read(path);
     } catch (IOException e) {
       throw new CommandFailed(
           "%s: expected a Flink configuration file, got %s".formatted(path, Causes.innermost(e)),
@@ -88,8 +84,6 @@ final class ResolvedOptions {
     } catch (RuntimeException e) {
       throw new CommandFailed(
           "%s: expected YAML as Flink reads it, got: %s".formatted(path, mistake(e)), e);
-    } finally {
-      Workspace.remove(folder);
     }
   }
 

@@ -48,7 +48,7 @@ final class ValidateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    ResolvedOptions options = ResolvedOptions.of(file, System.getenv(), Workspace.current());
+    ResolvedOptions options = ResolvedOptions.of(file, System.getenv());
     List<String> problems = new ArrayList<>(options.problems());
     problems.addAll(new Surroundings(options.settings(), options.flink()).check(!offline));
     PrintWriter out = spec.commandLine().getOut();
