@@ -18,6 +18,8 @@ final class OwnJvm {
   private OwnJvm() {}
 
   /**
+   * Runs it to its end.
+   *
    * @param jars which of this JVM's class path it has, by file name
    * @return what it printed
    */
