@@ -189,12 +189,16 @@ record Composition(
       replicate = oneIn(15) ? P : R;
       context = oneIn(2) ? S : R;
       sequence = oneIn(4) ? P : R;
-      cut = Tensor.Cut.values()[random.nextInt(3)];
+      cut = any(Tensor.Cut.values());
     }
 
     /** True once in so many times. */
     private boolean oneIn(int times) {
       return random.nextInt(times) == 0;
+    }
+
+    private <T> T any(T[] choices) {
+      return choices[random.nextInt(choices.length)];
     }
 
     private List<MeshAxis> mesh() {
@@ -237,7 +241,7 @@ record Composition(
           local,
           accumSteps,
           accumSteps > 1 && oneIn(2),
-          Form.values()[random.nextInt(3)],
+          any(Form.values()),
           1 + random.nextInt(4),
           scales,
           2L * random.nextInt(500),
