@@ -6,7 +6,9 @@ import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.SignalColumns;
 import io.gradflow.core.shard.Sketches;
 import io.gradflow.core.shard.Statistic;
+import io.gradflow.core.signal.Octaves;
 import java.util.Arrays;
+import java.util.OptionalInt;
 
 /**
  * What slices of layers say beyond norms, merged; position i is layer i. It is added to in place.
@@ -17,15 +19,14 @@ import java.util.Arrays;
  * @param statistics one row per {@link Statistic}: null, or a value per layer, NaN where unknown
  * @param hashes one row: null, or per layer the sum of its slices' hashes, each mixed with its place
  * @param unhashed one row: null, or per layer how many slices came without a hash
- * @param octaves one table: null, or per layer the lowest exponent and the counts from there on;
- *     null where unknown
+ * @param octaves one row: null, or a histogram per layer; null where unknown
  * @param sketches one table: null, or per layer its sums; null where unknown
  */
 public record SignalSums(
     double[][] statistics,
     long[][] hashes,
     long[][] unhashed,
-    long[][][] octaves,
+    Octaves[][] octaves,
     double[][][] sketches) {
 
   private static final Statistic[] STATISTICS = Statistic.values();
@@ -35,7 +36,7 @@ public record SignalSums(
         new double[STATISTICS.length][],
         new long[1][],
         new long[1][],
-        new long[1][][],
+        new Octaves[1][],
         new double[1][][]);
   }
 
@@ -100,53 +101,31 @@ public record SignalSums(
     unhashed[0][i] = isFirst ? without : unhashed[0][i] + without;
   }
 
-  private void mergeOctaves(int i, boolean isFirst, int layers, long[] row) {
+  private void mergeOctaves(int i, boolean isFirst, int layers, Octaves more) {
     if (octaves[0] == null) {
-      if (row == null) {
+      if (more == null) {
         return;
       }
-      octaves[0] = new long[layers][];
+      octaves[0] = new Octaves[layers];
     }
-    long[] mine = octaves[0][i];
-    octaves[0][i] = row == null || isFirst ? row : mine == null ? null : sum(mine, row);
+    Octaves mine = octaves[0][i];
+    octaves[0][i] = more == null || isFirst ? more : mine == null ? null : mine.plus(more);
   }
 
-  private static long[] sum(long[] a, long[] b) {
-    if (a.length == 1 || b.length == 1) {
-      return a.length == 1 ? b : a;
-    }
-    long lowest = Math.min(a[0], b[0]);
-    long end = Math.max(a[0] + a.length - 1, b[0] + b.length - 1);
-    long[] sum = new long[(int) (end - lowest) + 1];
-    sum[0] = lowest;
-    for (long[] row : new long[][] {a, b}) {
-      int shift = (int) (row[0] - lowest);
-      for (int k = 1; k < row.length; k++) {
-        sum[k + shift] += row[k];
-      }
-    }
-    return sum;
-  }
-
-  private static long[] octaves(SignalColumns signals, int at, double scale) {
+  private static Octaves octaves(SignalColumns signals, int at, double scale) {
     Histograms histograms = signals == null ? null : signals.histograms();
-    // The bins of a gradient times something other than a power of two are not those of the
-    // gradient shifted.
-    if (histograms == null || !histograms.isKnown(at) || Math.scalb(1, Math.getExponent(scale)) != scale) {
+    OptionalInt shift = Octaves.octavesOf(scale);
+    // Bins of a gradient times something other than a power of two are not its own ones, shifted.
+    if (histograms == null || !histograms.isKnown(at) || shift.isEmpty()) {
       return null;
     }
-    int from = histograms.offsets()[at];
-    int to = histograms.offsets()[at + 1];
-    if (from == to) {
-      return new long[1];
-    }
-    int lowest = histograms.bins()[from];
-    long[] row = new long[histograms.bins()[to - 1] - lowest + 2];
-    row[0] = lowest - Math.getExponent(scale);
-    for (int k = from; k < to; k++) {
-      row[histograms.bins()[k] - lowest + 1] = histograms.counts()[k];
-    }
-    return row;
+    Octaves row =
+        Octaves.ofRow(
+            histograms.bins(),
+            histograms.counts(),
+            histograms.offsets()[at],
+            histograms.offsets()[at + 1]);
+    return shift.getAsInt() == 0 ? row : row.shifted(-shift.getAsInt());
   }
 
   private void mergeSketch(int i, boolean isFirst, int layers, double[] row) {
@@ -207,8 +186,8 @@ public record SignalSums(
     return hashes[0] == null || unhashed[0][i] > 0 ? null : Long.valueOf(hashes[0][i]);
   }
 
-  /** The lowest exponent of a layer and the counts from there on; null if unknown. */
-  long[] octaves(int i) {
+  /** A layer's histogram; null if unknown. */
+  Octaves octaves(int i) {
     return octaves[0] == null ? null : octaves[0][i];
   }
 

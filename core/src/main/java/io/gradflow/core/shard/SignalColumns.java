@@ -35,6 +35,14 @@ public record SignalColumns(
     Histograms histograms,
     Sketches sketches) {
 
+  /** Whether no column is there. */
+  public boolean isEmpty() {
+    return equals(NOTHING);
+  }
+
+  private static final SignalColumns NOTHING =
+      new SignalColumns(null, null, null, null, null, null, null, null, null, null, null, null);
+
   /** The statistic of the slice in position {@code i}; NaN where it is unknown. */
   public double value(Statistic statistic, int i) {
     return switch (statistic) {
