@@ -144,7 +144,6 @@ final class SignalMapping {
         .set("cosineError", signals.cosineError())
         .set("gradientSquare", signals.gradientSquare())
         .set("noiseTrace", signals.noiseTrace())
-        .set("pairwiseDot", signals.pairwiseDot())
         .set("saturation", signals.saturation())
         .set("activations", signals.activations())
         .set("saturated", signals.saturated())
@@ -162,7 +161,6 @@ final class SignalMapping {
         .set("cosineError", known(run.cosineError()))
         .set("gradientSquare", known(run.gradientSquare()))
         .set("noiseTrace", known(run.noiseTrace()))
-        .set("pairwiseDot", known(run.pairwiseDot()))
         .set("noiseScale", known(run.noiseScale()))
         .set("headroom", known(run.headroom()))
         .set("underflow", known(run.underflow()))
@@ -201,8 +199,7 @@ final class SignalMapping {
             "weightNorm",
             "updateNorm",
             "gradientSquare",
-            "noiseTrace",
-            "pairwiseDot")) {
+            "noiseTrace")) {
       Checks.aligned(field, row.doubles(field), size);
     }
     for (String field : List.of("cosine", "cosineError", "saturation")) {
@@ -225,7 +222,6 @@ final class SignalMapping {
         row.floats("cosineError"),
         row.doubles("gradientSquare"),
         row.doubles("noiseTrace"),
-        row.doubles("pairwiseDot"),
         row.floats("saturation"),
         row.longs("activations"),
         row.longs("saturated"),
@@ -243,7 +239,6 @@ final class SignalMapping {
             value(row, "cosineError"),
             value(row, "gradientSquare"),
             value(row, "noiseTrace"),
-            value(row, "pairwiseDot"),
             value(row, "noiseScale"),
             value(row, "headroom"),
             value(row, "underflow"),
@@ -278,7 +273,6 @@ final class SignalMapping {
         Columns.slice(all.cosineError(), from, to),
         Columns.slice(all.gradientSquare(), from, to),
         Columns.slice(all.noiseTrace(), from, to),
-        Columns.slice(all.pairwiseDot(), from, to),
         Columns.slice(all.saturation(), from, to),
         Columns.slice(all.activations(), from, to),
         Columns.slice(all.saturated(), from, to),
@@ -303,7 +297,6 @@ final class SignalMapping {
         Columns.join(parts, StepSignals::cosineError),
         Columns.join(parts, StepSignals::gradientSquare),
         Columns.join(parts, StepSignals::noiseTrace),
-        Columns.join(parts, StepSignals::pairwiseDot),
         Columns.join(parts, StepSignals::saturation),
         Columns.join(parts, StepSignals::activations),
         Columns.join(parts, StepSignals::saturated),

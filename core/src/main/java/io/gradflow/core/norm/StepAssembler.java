@@ -287,9 +287,20 @@ public final class StepAssembler {
         state.steps().remove(lane.at(step));
         out.torn();
       } else {
-        publish(lane, layout, step, held.closed(reason, preceding(lane, step)));
+        RunStep closed = held.closed(reason, preceding(lane, step));
+        publish(lane, layout, step, closed.tracked(observe(lane, layout, step, closed)));
       }
       return remember(lane, progress.closed(step, torn));
+    }
+
+    /** Steps are observed in their order, when they leave; revisions do not reach what follows. */
+    private TrackedSignals observe(Lane lane, Layout layout, long step, RunStep held) {
+      LaneSignals before = state.signals().get(lane);
+      before = before == null ? LaneSignals.of(layout.layerCount()) : before;
+      LaneSignals.Observation observation =
+          before.observe(new StepReport(layout, lane.id(runId, step), held).signals());
+      state.signals().put(lane, observation.after());
+      return observation.signals();
     }
 
     private List<RunEvent> preceding(Lane lane, long step) {
@@ -349,6 +360,7 @@ public final class StepAssembler {
         state.steps().remove(lane.at(step));
       }
       state.lanes().remove(lane);
+      state.signals().remove(lane);
       lanes.remove(lane);
     }
 

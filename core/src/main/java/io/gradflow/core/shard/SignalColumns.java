@@ -70,6 +70,21 @@ public record SignalColumns(
     return column == null ? Double.NaN : column[i];
   }
 
+  /** What the columns take in memory, roughly. */
+  public long bytes() {
+    long bytes = 0;
+    for (float[] column :
+        new float[][] {sum, minNonzeroAbs, weightNorm, updateNorm, dotPrevious, dotReduced}) {
+      bytes += column == null ? 0 : 4L * column.length;
+    }
+    for (long[] column : new long[][] {subnormals, activations, saturated, contentHash}) {
+      bytes += column == null ? 0 : 8L * column.length;
+    }
+    bytes += histograms == null ? 0 : 4L * histograms.offsets().length;
+    bytes += histograms == null ? 0 : 12L * histograms.bins().length;
+    return bytes + (sketches == null ? 0 : 4L * sketches.values().length);
+  }
+
   void addTo(Hash64 hash) {
     for (float[] column :
         new float[][] {

@@ -303,6 +303,7 @@ final class NormPipeline {
                 backend.store(new Backend.Table(ASSEMBLE, key, "layouts")),
                 backend.store(new Backend.Table(ASSEMBLE, key, "lanes")),
                 backend.store(new Backend.Table(ASSEMBLE, key, "steps")),
+                backend.store(new Backend.Table(ASSEMBLE, key, "signals")),
                 backend.store(new Backend.Table(ASSEMBLE, key, "waiting"))));
   }
 
