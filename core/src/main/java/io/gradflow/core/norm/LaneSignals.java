@@ -53,7 +53,8 @@ public record LaneSignals(
     boolean dots = lastStep >= 0 && step.previousStep() == lastStep;
     boolean byDots = dots && cosinesByDots(step, cosines, errors);
     boolean bySketches = !byDots && cosinesBySketches(step, cosines, errors);
-    double cosine = byDots ? Direction.cosine(step.dotPrevious(), step.globalNorm(), globalNorm) : Double.NaN;
+    double cosine =
+        byDots ? Direction.cosine(step.dotPrevious(), step.globalNorm(), globalNorm) : Double.NaN;
     double error = Double.isNaN(cosine) ? Double.NaN : 0;
     if (bySketches) {
       double[] now = step.globalSketch();
@@ -67,8 +68,7 @@ public record LaneSignals(
     float[] saturations = saturations(step);
     noise.observe(0, step.gradientSquare(), step.noiseTrace());
     ClipMonitor monitor =
-        clips.observe(
-            step.globalNorm(), step.clipNorm(), step.clipCoefficient(), step.norms());
+        clips.observe(step.globalNorm(), step.clipNorm(), step.clipCoefficient(), step.norms());
     ClipMonitor.Alternatives others = monitor.last();
     TrackedSignals signals =
         new TrackedSignals(
@@ -103,8 +103,7 @@ public record LaneSignals(
   private boolean cosinesByDots(SignalReport step, float[] cosines, float[] errors) {
     boolean any = false;
     for (int layer = 0; layer < norms.length; layer++) {
-      double cosine =
-          Direction.cosine(step.dotPrevious(layer), step.norms()[layer], norms[layer]);
+      double cosine = Direction.cosine(step.dotPrevious(layer), step.norms()[layer], norms[layer]);
       if (!Double.isNaN(cosine)) {
         cosines[layer] = (float) cosine;
         errors[layer] = 0;

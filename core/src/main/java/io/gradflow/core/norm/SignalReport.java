@@ -55,7 +55,8 @@ final class SignalReport {
     estimateNoise();
   }
 
-  // --- what is tracked from step to step ----------------------------------------------------------
+  // --- what is tracked from step to step
+  // ----------------------------------------------------------
 
   long step() {
     return id.step();
@@ -158,7 +159,8 @@ final class SignalReport {
     return sumOfCounting(layer -> noiseTraces[layer]);
   }
 
-  // --- the step's own -----------------------------------------------------------------------------
+  // --- the step's own
+  // -----------------------------------------------------------------------------
 
   /** The signals, with those that were tracked; null if there are none at all. */
   StepSignals signals(TrackedSignals tracked) {
@@ -166,7 +168,9 @@ final class SignalReport {
     return new StepSignals(
         column(this::mean),
         counts(Statistic.SUBNORMALS, true),
-        column(layer -> whole[layer] ? aboveZero(value(Statistic.MIN_NONZERO_ABS, layer)) : Double.NaN),
+        column(
+            layer ->
+                whole[layer] ? aboveZero(value(Statistic.MIN_NONZERO_ABS, layer)) : Double.NaN),
         column(layer -> Math.sqrt(received(Statistic.WEIGHT_SQUARES, layer))),
         column(layer -> Math.sqrt(received(Statistic.UPDATE_SQUARES, layer))),
         tracked.cosines(),
