@@ -6,18 +6,8 @@ final class StudentT {
   private static final double TINY = 1e-300;
   private static final int MOST_TERMS = 10_000;
 
-  /** Lanczos' coefficients for g = 7, n = 9. */
-  private static final double[] LANCZOS = {
-    0.99999999999980993,
-    676.5203681218851,
-    -1259.1392167224028,
-    771.32342877765313,
-    -176.61502916214059,
-    12.507343278686905,
-    -0.13857109526572012,
-    9.9843695780195716e-6,
-    1.5056327351493116e-7
-  };
+  /** From here on Stirling's series is exact to double precision. */
+  private static final double LARGE = 16;
 
   private StudentT() {}
 
@@ -72,12 +62,13 @@ final class StudentT {
   }
 
   private static double logGamma(double z) {
-    double shifted = z - 1;
-    double sum = LANCZOS[0];
-    for (int i = 1; i < LANCZOS.length; i++) {
-      sum += LANCZOS[i] / (shifted + i);
+    double below = 0;
+    double x = z;
+    for (; x < LARGE; x++) {
+      below += Math.log(x);
     }
-    double base = shifted + LANCZOS.length - 1.5;
-    return 0.5 * Math.log(2 * Math.PI) + (shifted + 0.5) * Math.log(base) - base + Math.log(sum);
+    double square = 1 / (x * x);
+    double series = (1 / 12.0 - square * (1 / 360.0 - square * (1 / 1260.0 - square / 1680))) / x;
+    return (x - 0.5) * Math.log(x) - x + 0.5 * Math.log(2 * Math.PI) + series - below;
   }
 }
