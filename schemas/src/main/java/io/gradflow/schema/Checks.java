@@ -159,6 +159,59 @@ final class Checks {
     }
   }
 
+  /** Magnitudes as {@link #magnitudes}, or NaN where one is unknown. */
+  static void knownMagnitudes(String field, float[] column) {
+    if (column != null) {
+      for (float value : column) {
+        if (value < 0 || value > Float.MAX_VALUE) {
+          throw Malformed.columns(
+              "expected finite magnitudes in " + field + ", or NaN for unknown, got " + value);
+        }
+      }
+    }
+  }
+
+  /** Finite numbers, or NaN where one is unknown. */
+  static void finiteOrUnknown(String field, float[] column) {
+    if (column != null) {
+      for (float value : column) {
+        if (Float.isInfinite(value)) {
+          throw Malformed.columns(
+              "expected finite numbers in " + field + ", or NaN for unknown, got " + value);
+        }
+      }
+    }
+  }
+
+  /** How many values a column of {@code rows} rows has; they must fit an array. */
+  static int cells(String field, int rows, int width) {
+    long cells = (long) rows * width;
+    if (cells > Integer.MAX_VALUE) {
+      throw Malformed.columns("expected " + field + " to fit an array, got " + cells + " values");
+    }
+    return (int) cells;
+  }
+
+  /** Rows of a sparse column: as many offsets as rows and one, from 0 on, not falling. */
+  static void offsets(String field, int[] offsets, int rows, int cells) {
+    aligned(field, offsets, rows + 1);
+    int previous = 0;
+    for (int offset : offsets) {
+      if (offset < previous || offset > cells) {
+        throw Malformed.columns(
+            "expected "
+                + field
+                + " not to fall and to stay within "
+                + cells
+                + " bins, got "
+                + offset
+                + " after "
+                + previous);
+      }
+      previous = offset;
+    }
+  }
+
   /** The sparse non-finite counts; null when all is finite. */
   static NonFinite nonFinite(Row row) {
     int[] layers = row.ints("nonFiniteLayers");

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /** Cuts columns at the same positions and puts them together again; absent ones stay absent. */
 final class Columns {
@@ -50,5 +51,19 @@ final class Columns {
       at += Array.getLength(part);
     }
     return whole;
+  }
+
+  /** The offsets of the rows of all parts, one after the other. */
+  static int[] joinOffsets(List<int[]> parts) {
+    IntStream.Builder offsets = IntStream.builder();
+    int base = 0;
+    offsets.add(0);
+    for (int[] own : parts) {
+      for (int i = 1; i < own.length; i++) {
+        offsets.add(base + own[i]);
+      }
+      base += own[own.length - 1];
+    }
+    return offsets.build().toArray();
   }
 }

@@ -108,7 +108,11 @@ final class Row {
 
   /** The constant a text field names; refused where it names none. */
   <E extends Enum<E>> E constant(String field, Class<E> constants) {
-    String word = text(field);
+    return constant(field, text(field), constants);
+  }
+
+  /** The constant a word of a field names; refused where it names none. */
+  static <E extends Enum<E>> E constant(String field, String word, Class<E> constants) {
     for (E constant : constants.getEnumConstants()) {
       if (constant.name().equals(word)) {
         return constant;

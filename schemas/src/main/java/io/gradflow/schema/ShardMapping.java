@@ -13,6 +13,7 @@ import java.util.List;
 
 /** {@link Shard} on the wire. */
 final class ShardMapping implements Codec.Mapping<Shard> {
+  private static final Clip NOT_SAID = new Clip(null, null, null);
 
   @Override
   public String key(Shard shard) {
@@ -32,6 +33,7 @@ final class ShardMapping implements Codec.Mapping<Shard> {
             .set("sumAbs", columns.sumAbs())
             .set("zeros", columns.zeros());
     Checks.setNonFinite(row, columns.nonFinite());
+    SignalMapping.set(row, columns.signals());
     return row;
   }
 
@@ -155,7 +157,9 @@ final class ShardMapping implements Codec.Mapping<Shard> {
             maxAbs,
             row.floats("sumAbs"),
             row.longs("zeros"),
-            Checks.nonFinite(row));
+            Checks.nonFinite(row),
+            null,
+            SignalMapping.columns(row, size));
     requireOwnLayers(columns);
     return columns;
   }
@@ -178,13 +182,20 @@ final class ShardMapping implements Codec.Mapping<Shard> {
 
   static Clip clip(Row row) {
     Clip clip =
-        new Clip(row.text("clipMode"), row.optionalReal("clipNorm"), row.optionalReal("clipCoef"));
-    return clip.mode() == null && clip.norm() == null && clip.coef() == null ? null : clip;
+        new Clip(
+            row.text("clipMode"),
+            row.optionalReal("clipNorm"),
+            row.optionalReal("clipCoef"),
+            row.flag("clipApplied"));
+    return clip.equals(NOT_SAID) ? null : clip;
   }
 
   static void setClip(Row row, Clip clip) {
     if (clip != null) {
-      row.set("clipMode", clip.mode()).set("clipNorm", clip.norm()).set("clipCoef", clip.coef());
+      row.set("clipMode", clip.mode())
+          .set("clipNorm", clip.norm())
+          .set("clipCoef", clip.coef())
+          .set("clipApplied", clip.applied());
     }
   }
 
@@ -216,6 +227,9 @@ final class ShardMapping implements Codec.Mapping<Shard> {
         Columns.slice(columns.maxAbs(), from, to),
         Columns.slice(columns.sumAbs(), from, to),
         Columns.slice(columns.zeros(), from, to),
-        nonFinite);
+        nonFinite,
+        null,
+        SignalMapping.slice(
+            columns.signals(), from, to, columns.layer(from), columns.layer(to - 1) + 1));
   }
 }

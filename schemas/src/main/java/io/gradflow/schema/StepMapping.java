@@ -4,7 +4,10 @@ import io.gradflow.core.Origin;
 import io.gradflow.core.StepId;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
+import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.Refusal;
+import io.gradflow.core.norm.Refusals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
 import io.gradflow.core.shard.NonFinite;
@@ -12,7 +15,6 @@ import io.gradflow.core.shard.RunEvent;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import java.util.stream.IntStream;
 
 /** {@link Step} on the wire. */
 final class StepMapping implements Codec.Mapping<Step> {
@@ -66,6 +68,14 @@ final class StepMapping implements Codec.Mapping<Step> {
     if (step.evidence() != null) {
       row.set("evidence", toRow(step.evidence(), row.nested("evidence")));
     }
+    if (step.signals() != null) {
+      row.set("signals", SignalMapping.toRow(step.signals(), row.nested("signals")));
+    }
+    Refusals refusals = norms.refusals();
+    if (refusals != null) {
+      row.set("noNormLayers", refusals.layers())
+          .set("noNormReasons", refusals.reasons().stream().map(Refusal::name).toList());
+    }
     return row.set(
         "events",
         step.events().stream()
@@ -74,6 +84,18 @@ final class StepMapping implements Codec.Mapping<Step> {
   }
 
   private static Row toRow(RankEvidence evidence, Row row) {
+    RankComparison comparison = evidence.comparison();
+    if (comparison != null) {
+      row.set("reducedNorm", comparison.reducedNorm())
+          .set("reportedNorm", comparison.reportedNorm())
+          .set("coherence", comparison.coherence())
+          .set("sketchCoherence", comparison.sketchCoherence())
+          .set("spectrum", comparison.spectrum())
+          .set("effectiveRanks", SignalMapping.known(comparison.effectiveRanks()))
+          .set("coherencePerLayer", comparison.perLayer())
+          .set("leastCoherentRanks", comparison.leastCoherentRanks())
+          .set("leastCoherence", comparison.leastCoherence());
+    }
     return row.set("ranks", evidence.ranks())
         .set("localNorm", evidence.localNorm())
         .set("arrivalLagMs", evidence.arrivalLagMs())
@@ -134,7 +156,8 @@ final class StepMapping implements Codec.Mapping<Step> {
             ShardMapping.clip(row),
             row.optionalReal("reportedGlobalNorm"),
             row.real("weight")),
-        events);
+        events,
+        SignalMapping.signals(row.record("signals"), norms.size()));
   }
 
   private static NormColumns norms(Row row) {
@@ -159,7 +182,22 @@ final class StepMapping implements Codec.Mapping<Step> {
         row.doubles("finiteL2"),
         row.longs("zeros"),
         nonFinite,
-        firstNonFiniteRank);
+        firstNonFiniteRank,
+        refusals(row));
+  }
+
+  private static Refusals refusals(Row row) {
+    int[] layers = row.ints("noNormLayers");
+    List<String> reasons = row.texts("noNormReasons");
+    if (layers == null) {
+      return null;
+    }
+    requirePresent("noNormReasons", reasons);
+    Checks.ascending("noNormLayers", layers);
+    Checks.aligned("noNormReasons", reasons, reasons.size(), layers.length);
+    return new Refusals(
+        layers,
+        reasons.stream().map(reason -> Row.constant("noNormReasons", reason, Refusal.class)).toList());
   }
 
   private static RankEvidence evidence(Row row, int layers) {
@@ -171,12 +209,9 @@ final class StepMapping implements Codec.Mapping<Step> {
     Checks.aligned("arrivalLagMs", row.longs("arrivalLagMs"), ranks);
     Checks.aligned("dropped", row.longs("dropped"), ranks);
     int outliers = Checks.within(row, "outliersPerLayer", 0, Checks.MAX_RANKS);
-    long cells = (long) layers * outliers;
-    if (cells > Integer.MAX_VALUE) {
-      throw Malformed.columns("expected outlierRanks to fit an array, got " + cells + " values");
-    }
-    Checks.aligned("outlierRanks", row.ints("outlierRanks"), (int) cells);
-    Checks.aligned("outlierLog2Rms", row.floats("outlierLog2Rms"), (int) cells);
+    int cells = Checks.cells("outlierRanks", layers, outliers);
+    Checks.aligned("outlierRanks", row.ints("outlierRanks"), cells);
+    Checks.aligned("outlierLog2Rms", row.floats("outlierLog2Rms"), cells);
     requireRows(
         row.ints("histogramOffsets"),
         row.ints("histogramBins"),
@@ -198,7 +233,34 @@ final class StepMapping implements Codec.Mapping<Step> {
         row.ints("histogramCounts"),
         row.doubles("localSquares"),
         row.ints("localRanks"),
-        row.floats("replicaSpread"));
+        row.floats("replicaSpread"),
+        comparison(row, ranks, layers));
+  }
+
+  private static RankComparison comparison(Row row, int ranks, int layers) {
+    double[] reducedNorm = row.doubles("reducedNorm");
+    if (reducedNorm == null) {
+      return null;
+    }
+    Checks.aligned("reducedNorm", reducedNorm, ranks);
+    Checks.aligned("reportedNorm", row.doubles("reportedNorm"), ranks);
+    Checks.aligned("coherence", row.floats("coherence"), ranks);
+    Checks.aligned("sketchCoherence", row.floats("sketchCoherence"), ranks);
+    int perLayer = Checks.within(row, "coherencePerLayer", 0, Checks.MAX_RANKS);
+    int cells = Checks.cells("leastCoherentRanks", layers, perLayer);
+    Checks.aligned("leastCoherentRanks", row.ints("leastCoherentRanks"), cells);
+    Checks.aligned("leastCoherence", row.floats("leastCoherence"), cells);
+    Double effectiveRanks = row.optionalReal("effectiveRanks");
+    return new RankComparison(
+        reducedNorm,
+        row.doubles("reportedNorm"),
+        row.floats("coherence"),
+        row.floats("sketchCoherence"),
+        row.doubles("spectrum"),
+        effectiveRanks == null ? Double.NaN : effectiveRanks,
+        perLayer,
+        row.ints("leastCoherentRanks"),
+        row.floats("leastCoherence"));
   }
 
   private static void requireRows(int[] offsets, int[] bins, int[] counts, int layers) {
@@ -207,21 +269,8 @@ final class StepMapping implements Codec.Mapping<Step> {
     }
     requirePresent("histogramBins", bins);
     requirePresent("histogramCounts", counts);
-    Checks.aligned("histogramOffsets", offsets, layers + 1);
     Checks.aligned("histogramCounts", counts, bins.length);
-    int previous = 0;
-    for (int offset : offsets) {
-      if (offset < previous || offset > bins.length) {
-        throw Malformed.columns(
-            "expected histogramOffsets not to fall and to stay within "
-                + bins.length
-                + " bins, got "
-                + offset
-                + " after "
-                + previous);
-      }
-      previous = offset;
-    }
+    Checks.offsets("histogramOffsets", offsets, layers, bins.length);
   }
 
   private static void requirePresent(String field, Object column) {
@@ -270,7 +319,8 @@ final class StepMapping implements Codec.Mapping<Step> {
               slice(step.norms(), from, to, firstLayer, endLayer),
               step.evidence() == null ? null : slice(step.evidence(), from, to, part == 0),
               step.scalars(),
-              part == 0 ? step.events() : List.of()));
+              part == 0 ? step.events() : List.of(),
+              SignalMapping.slice(step.signals(), from, to, firstLayer, endLayer, part == 0)));
     }
     return split;
   }
@@ -287,7 +337,17 @@ final class StepMapping implements Codec.Mapping<Step> {
         Columns.slice(norms.finiteL2(), from, to),
         Columns.slice(norms.zeros(), from, to),
         Checks.slice(norms.nonFinite(), first, end),
-        badFrom == badTo ? null : Columns.slice(norms.firstNonFiniteRank(), badFrom, badTo));
+        badFrom == badTo ? null : Columns.slice(norms.firstNonFiniteRank(), badFrom, badTo),
+        slice(norms.refusals(), first, end));
+  }
+
+  private static Refusals slice(Refusals all, int first, int end) {
+    int from = all == null ? 0 : Checks.lowerBound(all.layers(), first);
+    int to = all == null ? 0 : Checks.lowerBound(all.layers(), end);
+    return from == to
+        ? null
+        : new Refusals(
+            Columns.slice(all.layers(), from, to), List.copyOf(all.reasons().subList(from, to)));
   }
 
   /** Columns of ranks are as long as the run is wide: they go with one part only. */
@@ -314,7 +374,26 @@ final class StepMapping implements Codec.Mapping<Step> {
         Columns.slice(all.histogramCounts(), binsFrom, binsTo),
         Columns.slice(all.localSquares(), from, to),
         Columns.slice(all.localRanks(), from, to),
-        Columns.slice(all.replicaSpread(), from, to));
+        Columns.slice(all.replicaSpread(), from, to),
+        slice(all.comparison(), from, to, withRanks));
+  }
+
+  private static RankComparison slice(
+      RankComparison all, int from, int to, boolean withRanks) {
+    if (all == null) {
+      return null;
+    }
+    int k = all.perLayer();
+    return new RankComparison(
+        withRanks ? all.reducedNorm() : new double[0],
+        withRanks ? all.reportedNorm() : null,
+        withRanks ? all.coherence() : null,
+        withRanks ? all.sketchCoherence() : null,
+        withRanks ? all.spectrum() : null,
+        withRanks ? all.effectiveRanks() : Double.NaN,
+        k,
+        Columns.slice(all.leastCoherentRanks(), from * k, to * k),
+        Columns.slice(all.leastCoherence(), from * k, to * k));
   }
 
   @Override
@@ -339,7 +418,8 @@ final class StepMapping implements Codec.Mapping<Step> {
         joinNorms(parts.stream().map(Step::norms).toList()),
         first.evidence() == null ? null : joinEvidence(parts.stream().map(Step::evidence).toList()),
         first.scalars(),
-        first.events());
+        first.events(),
+        SignalMapping.join(parts.stream().map(Step::signals).toList()));
   }
 
   private static NormColumns joinNorms(List<NormColumns> parts) {
@@ -359,7 +439,16 @@ final class StepMapping implements Codec.Mapping<Step> {
                 Columns.join(bad, NonFinite::nans),
                 Columns.join(bad, NonFinite::posInfs),
                 Columns.join(bad, NonFinite::negInfs)),
-        Columns.join(parts, NormColumns::firstNonFiniteRank));
+        Columns.join(parts, NormColumns::firstNonFiniteRank),
+        joinRefusals(parts.stream().map(NormColumns::refusals).filter(Objects::nonNull).toList()));
+  }
+
+  private static Refusals joinRefusals(List<Refusals> parts) {
+    return parts.isEmpty()
+        ? null
+        : new Refusals(
+            Columns.join(parts, Refusals::layers),
+            parts.stream().flatMap(part -> part.reasons().stream()).toList());
   }
 
   private static RankEvidence joinEvidence(List<RankEvidence> parts) {
@@ -372,25 +461,30 @@ final class StepMapping implements Codec.Mapping<Step> {
         first.outliersPerLayer(),
         Columns.join(parts, RankEvidence::outlierRanks),
         Columns.join(parts, RankEvidence::outlierLog2Rms),
-        first.histogramOffsets() == null ? null : joinOffsets(parts),
+        first.histogramOffsets() == null
+            ? null
+            : Columns.joinOffsets(parts.stream().map(RankEvidence::histogramOffsets).toList()),
         Columns.join(parts, RankEvidence::histogramBins),
         Columns.join(parts, RankEvidence::histogramCounts),
         Columns.join(parts, RankEvidence::localSquares),
         Columns.join(parts, RankEvidence::localRanks),
-        Columns.join(parts, RankEvidence::replicaSpread));
+        Columns.join(parts, RankEvidence::replicaSpread),
+        joinComparison(parts.stream().map(RankEvidence::comparison).toList()));
   }
 
-  private static int[] joinOffsets(List<RankEvidence> parts) {
-    IntStream.Builder offsets = IntStream.builder();
-    int base = 0;
-    offsets.add(0);
-    for (RankEvidence part : parts) {
-      int[] own = part.histogramOffsets();
-      for (int i = 1; i < own.length; i++) {
-        offsets.add(base + own[i]);
-      }
-      base += own[own.length - 1];
-    }
-    return offsets.build().toArray();
+  private static RankComparison joinComparison(List<RankComparison> parts) {
+    RankComparison first = parts.get(0);
+    return first == null
+        ? null
+        : new RankComparison(
+            first.reducedNorm(),
+            first.reportedNorm(),
+            first.coherence(),
+            first.sketchCoherence(),
+            first.spectrum(),
+            first.effectiveRanks(),
+            first.perLayer(),
+            Columns.join(parts, RankComparison::leastCoherentRanks),
+            Columns.join(parts, RankComparison::leastCoherence));
   }
 }

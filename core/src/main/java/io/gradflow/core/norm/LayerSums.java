@@ -1,5 +1,6 @@
 package io.gradflow.core.norm;
 
+import io.gradflow.core.shard.LayerColumns;
 import java.util.Arrays;
 
 /**
@@ -16,6 +17,7 @@ import java.util.Arrays;
  * @param zeros sum of exact zeros; -1 once any slice came without
  * @param nonFinite three rows: NaNs, positive and negative infinities; a row is null until there is
  *     one
+ * @param signals what slices say beyond norms; null in sums made by release 0.1, which stay so
  */
 public record LayerSums(
     long[] elements,
@@ -25,7 +27,8 @@ public record LayerSums(
     double[] absLow,
     double[] maxAbs,
     long[] zeros,
-    long[][] nonFinite) {
+    long[][] nonFinite,
+    SignalSums signals) {
 
   /** Sums of nothing. */
   public static LayerSums empty(int layers) {
@@ -37,7 +40,8 @@ public record LayerSums(
         new double[layers],
         new double[layers],
         new long[layers],
-        new long[3][]);
+        new long[3][],
+        SignalSums.empty());
   }
 
   /** Adds one slice, its non-finite elements apart. */
@@ -60,8 +64,25 @@ public record LayerSums(
     nonFinite[row][i] += count;
   }
 
+  /**
+   * Adds what a slice says beyond norms; before the slice itself.
+   *
+   * @param columns the slice's, in position {@code at}
+   * @param piece which slice of the layer it is
+   * @param scale the gradient was multiplied by that
+   */
+  void addSignals(int i, LayerColumns columns, int at, long piece, double scale) {
+    if (signals != null) {
+      signals.add(i, elements[i] == 0, elements.length, columns, at, piece, scale);
+    }
+  }
+
   /** Adds position j of other sums. */
   void add(int i, LayerSums other, int j) {
+    if (signals != null) {
+      SignalSums theirs = other.signals == null ? SignalSums.empty() : other.signals;
+      signals.add(i, elements[i] == 0, elements.length, theirs, j);
+    }
     elements[i] += other.elements[j];
     add(squares, squaresLow, i, other.squares[j]);
     squaresLow[i] += other.squaresLow[j];
@@ -87,6 +108,9 @@ public record LayerSums(
       if (row != null) {
         row[i] = 0;
       }
+    }
+    if (signals != null) {
+      signals.clear(i);
     }
   }
 

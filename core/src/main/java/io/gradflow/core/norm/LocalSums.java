@@ -3,6 +3,7 @@ package io.gradflow.core.norm;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.SignalColumns;
 import java.util.Arrays;
 import java.util.List;
 import java.util.TreeMap;
@@ -23,6 +24,8 @@ import java.util.TreeMap;
  * @param histogramBins {@code floor(16 log2 RMS)}, ascending in a row; {@link Integer#MIN_VALUE}
  *     for an RMS of 0
  * @param histogramCounts ranks in the bin
+ * @param elements elements of the ranks in {@code squares}; null in sums made by release 0.1
+ * @param alignment with the reduced gradient; null where no rank says
  */
 public record LocalSums(
     double[] squares,
@@ -33,7 +36,9 @@ public record LocalSums(
     float[] extremeLog2Rms,
     int[] histogramOffsets,
     int[] histogramBins,
-    int[] histogramCounts) {
+    int[] histogramCounts,
+    long[] elements,
+    Alignment alignment) {
 
   /** Ranks named per layer in a step's evidence. */
   public static final int OUTLIERS = 8;
@@ -61,8 +66,11 @@ public record LocalSums(
     double[] squares = new double[layers];
     double[] low = new double[layers];
     int[] ranks = new int[layers];
+    long[] elementsOfAll = new long[layers];
     int[] firstNonFinite = new int[layers];
     Arrays.fill(firstNonFinite, -1);
+    double[] rankDots = new double[layers];
+    Alignment alignment = null;
     double[] rankSquares = new double[layers];
     long[] rankElements = new long[layers];
     int row = 0;
@@ -71,9 +79,10 @@ public record LocalSums(
       rankOf[row] = rank;
       Arrays.fill(rankSquares, 0);
       Arrays.fill(rankElements, 0);
+      Arrays.fill(rankDots, 0);
       for (to = from; to < shards.size() && shards.get(to).rank() == rank; to++) {
         Shard shard = shards.get(to);
-        collect(layout, shard, rankSquares, rankElements);
+        collect(layout, shard, rankSquares, rankElements, rankDots);
         if (shard.columns().nonFinite() != null) {
           for (int layer : shard.columns().nonFinite().layers()) {
             firstNonFinite[layer] = lowest(firstNonFinite[layer], rank);
@@ -93,6 +102,11 @@ public record LocalSums(
         }
         LayerSums.add(squares, low, layer, rankSquares[layer]);
         ranks[layer]++;
+        elementsOfAll[layer] += elements;
+        if (!Double.isNaN(rankDots[layer])) {
+          alignment = alignment == null ? Alignment.empty(layers) : alignment;
+          alignment.add(layer, rank, rankDots[layer], rankSquares[layer]);
+        }
         log2Rms[row][layer] =
             (float) (Math.log(rankSquares[layer] / (double) elements) / (2 * LOG2));
       }
@@ -120,18 +134,21 @@ public record LocalSums(
       }
       out.endLayer(layer, order, values, count);
     }
-    return out.with(squares, low, ranks, firstNonFinite);
+    return out.with(squares, low, ranks, firstNonFinite, elementsOfAll, alignment);
   }
 
-  private static void collect(Layout layout, Shard shard, double[] squares, long[] elements) {
+  private static void collect(
+      Layout layout, Shard shard, double[] squares, long[] elements, double[] dots) {
     Layout.Slices slices = layout.slices(shard.stage(), shard.coords());
-    double scale = shard.lossScale() == null ? 1 : shard.lossScale();
+    double scale = shard.scale();
     LayerColumns columns = shard.columns();
     for (int i = 0; i < columns.size(); i++) {
       int layer = columns.layer(i);
       squares[layer] += columns.square(i) / scale / scale;
       elements[layer] +=
           columns.elements() == null ? slices.elements(layer) : columns.elements()[i];
+      SignalColumns signals = columns.signals();
+      dots[layer] += signals == null ? Double.NaN : signals.dotReduced(i) / scale / scale;
     }
   }
 
@@ -163,7 +180,25 @@ public record LocalSums(
       bins.forEach(out::count);
       out.endLayer(layer, order, values, mergeExtremes(a, b, layer, order, values));
     }
-    return out.with(squares, low, ranks, firstNonFinite);
+    return out.with(
+        squares,
+        low,
+        ranks,
+        firstNonFinite,
+        sum(a.elements, b.elements),
+        Alignment.merged(a.alignment, b.alignment));
+  }
+
+  /** Null if either is unknown. */
+  private static long[] sum(long[] a, long[] b) {
+    if (a == null || b == null) {
+      return null;
+    }
+    long[] sum = a.clone();
+    for (int i = 0; i < sum.length; i++) {
+      sum[i] += b[i];
+    }
+    return sum;
   }
 
   private void collect(int layer, TreeMap<Integer, Integer> into) {
@@ -301,7 +336,13 @@ public record LocalSums(
       offsets[layer] = size;
     }
 
-    LocalSums with(double[] squares, double[] low, int[] ranks, int[] firstNonFinite) {
+    LocalSums with(
+        double[] squares,
+        double[] low,
+        int[] ranks,
+        int[] firstNonFinite,
+        long[] elements,
+        Alignment alignment) {
       return new LocalSums(
           squares,
           low,
@@ -311,7 +352,9 @@ public record LocalSums(
           extremeLog2Rms,
           offsets,
           Arrays.copyOf(bins, size),
-          Arrays.copyOf(counts, size));
+          Arrays.copyOf(counts, size),
+          elements,
+          alignment);
     }
   }
 }

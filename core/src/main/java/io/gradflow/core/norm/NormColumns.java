@@ -20,6 +20,7 @@ import io.gradflow.core.shard.NonFinite;
  * @param nonFinite null when all is finite
  * @param firstNonFiniteRank aligned with {@code nonFinite.layers}: the lowest rank whose LOCAL
  *     gradient of the layer is non-finite, -1 where no LOCAL shard shows one
+ * @param refusals why layers have no norm; null: all have, or release 0.1 has written it
  */
 public record NormColumns(
     double[] l1,
@@ -29,7 +30,21 @@ public record NormColumns(
     double[] finiteL2,
     long[] zeros,
     NonFinite nonFinite,
-    int[] firstNonFiniteRank) {
+    int[] firstNonFiniteRank,
+    Refusals refusals) {
+
+  /** Without reasons for what is null. */
+  public NormColumns(
+      double[] l1,
+      double[] l2,
+      double[] linf,
+      double[] rms,
+      double[] finiteL2,
+      long[] zeros,
+      NonFinite nonFinite,
+      int[] firstNonFiniteRank) {
+    this(l1, l2, linf, rms, finiteL2, zeros, nonFinite, firstNonFiniteRank, null);
+  }
 
   /** Number of layers. */
   public int size() {

@@ -22,6 +22,7 @@ package io.gradflow.core.norm;
  * @param localRanks per layer: how many ranks that sum has; null without LOCAL shards
  * @param replicaSpread per layer: largest over smallest norm of the complete replicas, less 1; NaN
  *     with fewer than two; null when no layer has two
+ * @param comparison how ranks agree beyond their norms; null where nothing says
  */
 public record RankEvidence(
     int[] ranks,
@@ -36,4 +37,38 @@ public record RankEvidence(
     int[] histogramCounts,
     double[] localSquares,
     int[] localRanks,
-    float[] replicaSpread) {}
+    float[] replicaSpread,
+    RankComparison comparison) {
+
+  /** Norms alone. */
+  public RankEvidence(
+      int[] ranks,
+      double[] localNorm,
+      long[] arrivalLagMs,
+      long[] dropped,
+      int outliersPerLayer,
+      int[] outlierRanks,
+      float[] outlierLog2Rms,
+      int[] histogramOffsets,
+      int[] histogramBins,
+      int[] histogramCounts,
+      double[] localSquares,
+      int[] localRanks,
+      float[] replicaSpread) {
+    this(
+        ranks,
+        localNorm,
+        arrivalLagMs,
+        dropped,
+        outliersPerLayer,
+        outlierRanks,
+        outlierLog2Rms,
+        histogramOffsets,
+        histogramBins,
+        histogramCounts,
+        localSquares,
+        localRanks,
+        replicaSpread,
+        null);
+  }
+}

@@ -3,51 +3,132 @@ package io.gradflow.core.norm;
 import java.util.Arrays;
 
 /**
- * Numbers of single ranks, one array per statistic.
+ * Numbers of single ranks, one array per statistic; NaN is unknown. Columns that release 0.1 did
+ * not have are null in what it left behind.
  *
  * @param ranks ascending
  * @param localSquares sum of squares of the rank's LOCAL gradient; NaN without
  * @param lagMs wall time from the first shard its group had of the step to the rank's last
  * @param dropped records its producer has dropped so far
+ * @param reducedSquares sum of squares of what the rank itself holds of the REDUCED gradient
+ * @param dots dot product of the rank's LOCAL with the reduced gradient, over all its layers
+ * @param reported the global gradient norm that the rank's trainer reports
+ * @param sketches sum of the sketches of the rank's LOCAL gradient over its layers; a row is null
+ *     without
  */
-public record RankRows(int[] ranks, double[] localSquares, long[] lagMs, long[] dropped) {
+public record RankRows(
+    int[] ranks,
+    double[] localSquares,
+    long[] lagMs,
+    long[] dropped,
+    double[] reducedSquares,
+    double[] dots,
+    double[] reported,
+    double[][] sketches) {
   /** No rank. */
-  public static final RankRows NONE =
-      new RankRows(new int[0], new double[0], new long[0], new long[0]);
+  public static final RankRows NONE = empty(0);
+
+  private static RankRows empty(int size) {
+    return new RankRows(
+        new int[size],
+        new double[size],
+        new long[size],
+        new long[size],
+        new double[size],
+        new double[size],
+        new double[size],
+        new double[size][]);
+  }
+
+  /** One rank. */
+  static RankRows of(
+      int rank,
+      double localSquares,
+      long lagMs,
+      long dropped,
+      double reducedSquares,
+      double dot,
+      double reported,
+      double[] sketch) {
+    return new RankRows(
+        new int[] {rank},
+        new double[] {localSquares},
+        new long[] {lagMs},
+        new long[] {dropped},
+        new double[] {reducedSquares},
+        new double[] {dot},
+        new double[] {reported},
+        new double[][] {sketch});
+  }
 
   /** The rows of both; those of one rank become one. */
   RankRows with(RankRows other) {
-    int[] all = new int[ranks.length + other.ranks.length];
-    double[] squares = new double[all.length];
-    long[] lag = new long[all.length];
-    long[] drops = new long[all.length];
+    RankRows all = empty(ranks.length + other.ranks.length);
     int size = 0;
     int i = 0;
     int j = 0;
     while (i < ranks.length || j < other.ranks.length) {
       boolean mine = j == other.ranks.length || (i < ranks.length && ranks[i] <= other.ranks[j]);
       boolean both = mine && j < other.ranks.length && ranks[i] == other.ranks[j];
-      RankRows from = mine ? this : other;
-      int at = mine ? i++ : j++;
-      all[size] = from.ranks[at];
-      squares[size] = from.localSquares[at];
-      lag[size] = from.lagMs[at];
-      drops[size] = from.dropped[at];
+      all.set(size, mine ? this : other, mine ? i++ : j++);
       if (both) {
-        double more = other.localSquares[j];
-        squares[size] =
-            Double.isNaN(more)
-                ? squares[size]
-                : Double.isNaN(squares[size]) ? more : squares[size] + more;
-        lag[size] = Math.max(lag[size], other.lagMs[j]);
-        drops[size] = Math.max(drops[size], other.dropped[j++]);
+        all.add(size, other, j++);
       }
       size++;
     }
     return new RankRows(
-        Arrays.copyOf(all, size),
-        Arrays.copyOf(squares, size),
-        Arrays.copyOf(lag, size),
-        Arrays.copyOf(drops, size));
+        Arrays.copyOf(all.ranks, size),
+        Arrays.copyOf(all.localSquares, size),
+        Arrays.copyOf(all.lagMs, size),
+        Arrays.copyOf(all.dropped, size),
+        Arrays.copyOf(all.reducedSquares, size),
+        Arrays.copyOf(all.dots, size),
+        Arrays.copyOf(all.reported, size),
+        Arrays.copyOf(all.sketches, size));
+  }
+
+  private void set(int at, RankRows from, int row) {
+    ranks[at] = from.ranks[row];
+    localSquares[at] = from.localSquares[row];
+    lagMs[at] = from.lagMs[row];
+    dropped[at] = from.dropped[row];
+    reducedSquares[at] = value(from.reducedSquares, row);
+    dots[at] = value(from.dots, row);
+    reported[at] = value(from.reported, row);
+    sketches[at] = from.sketches == null ? null : from.sketches[row];
+  }
+
+  private void add(int at, RankRows from, int row) {
+    lagMs[at] = Math.max(lagMs[at], from.lagMs[row]);
+    dropped[at] = Math.max(dropped[at], from.dropped[row]);
+    localSquares[at] = sum(localSquares[at], from.localSquares[row]);
+    reducedSquares[at] = sum(reducedSquares[at], value(from.reducedSquares, row));
+    dots[at] = sum(dots[at], value(from.dots, row));
+    reported[at] = Double.isNaN(reported[at]) ? value(from.reported, row) : reported[at];
+    sketches[at] = sum(sketches[at], from.sketches == null ? null : from.sketches[row]);
+  }
+
+  private static double value(double[] column, int row) {
+    return column == null ? Double.NaN : column[row];
+  }
+
+  /** The sum of what is known; NaN of nothing. */
+  static double sum(double a, double b) {
+    return Double.isNaN(a) ? b : Double.isNaN(b) ? a : a + b;
+  }
+
+  /** Likewise of rows; null of nothing, and of rows that do not fit. */
+  static double[] sum(double[] a, double[] b) {
+    if (a == null || b == null) {
+      return a == null ? b : a;
+    }
+    if (a.length != b.length) {
+      return null;
+    }
+    double[] sum = a.clone();
+    for (int k = 0; k < sum.length; k++) {
+      sum[k] += b[k];
+    }
+    return sum;
   }
 }

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * The reduced gradient of a step as far as it has come: sums per layer and replica. Slices of one
@@ -19,6 +20,9 @@ import java.util.List;
  * @param smallest, largest per layer: squared norm of the smallest and largest complete replica
  * @param whole sums of the lowest complete replica of each layer
  * @param partial the incomplete replicas, ascending
+ * @param digests three rows, null until a replica with a hash is complete: per layer how many
+ *     complete replicas had one, the hash of one of them, and 1 if another's differs. Null in sums
+ *     made by release 0.1
  */
 public record ReducedSums(
     int[] replica,
@@ -26,7 +30,8 @@ public record ReducedSums(
     double[] smallest,
     double[] largest,
     LayerSums whole,
-    List<ReplicaSums> partial) {
+    List<ReplicaSums> partial,
+    long[][] digests) {
 
   /** Sums of nothing. */
   public static ReducedSums empty(int layers) {
@@ -38,16 +43,17 @@ public record ReducedSums(
         new double[layers],
         new double[layers],
         LayerSums.empty(layers),
-        new ArrayList<>());
+        new ArrayList<>(),
+        new long[3][]);
   }
 
   /** Adds a shard of the reduced gradient, unscaled. */
   void add(Layout layout, Shard shard) {
     Layout.Slices slices = layout.slices(shard.stage(), shard.coords());
-    double scale = shard.lossScale() == null ? 1 : shard.lossScale();
+    double scale = shard.scale();
     LayerColumns columns = shard.columns();
     NonFinite bad = columns.nonFinite();
-    LayerSums piece = LayerSums.empty(1);
+    LayerSums single = LayerSums.empty(1);
     ReplicaSums row = null;
     int nextBad = 0;
     for (int i = 0; i < columns.size(); i++) {
@@ -64,12 +70,14 @@ public record ReducedSums(
       // A slice that is the whole layer needs no row of its replica to wait in.
       boolean wholeLayer = count >= expected;
       if (wholeLayer) {
-        piece.clear(0);
+        single.clear(0);
       } else if (row == null || row.replica() != of) {
         row = row(of);
       }
-      LayerSums sums = wholeLayer ? piece : row.sums();
+      LayerSums sums = wholeLayer ? single : row.sums();
       int at = wholeLayer ? 0 : layer;
+      long piece = columns.raw() == null ? slices.piece(layer) : columns.raw().offset()[i];
+      sums.addSignals(at, columns, i, piece, scale);
       sums.add(
           at,
           count,
@@ -88,8 +96,7 @@ public record ReducedSums(
         }
       }
       if (sums.elements()[at] >= expected) {
-        double square = sums.square(at);
-        complete(layer, of, sums, at, 1, square, square);
+        complete(layer, of, sums, at);
         sums.clear(at);
       }
     }
@@ -102,7 +109,10 @@ public record ReducedSums(
   void add(Layout layout, ReducedSums other) {
     for (int layer = 0; layer < replica.length; layer++) {
       if (other.replica[layer] >= 0) {
-        complete(
+        if (other.digests != null && other.digests[0] != null && other.digests[0][layer] > 0) {
+          digest(layer, other.digests[0][layer], other.digests[1][layer], other.digests[2][layer]);
+        }
+        merge(
             layer,
             other.replica[layer],
             other.whole,
@@ -128,20 +138,43 @@ public record ReducedSums(
       return;
     }
     if (from.elements()[position] >= expected) {
-      double square = from.square(position);
-      complete(layer, of, from, position, 1, square, square);
+      complete(layer, of, from, position);
       return;
     }
     LayerSums row = row(of).sums();
     row.add(layer, from, position);
     if (row.elements()[layer] >= expected) {
-      double square = row.square(layer);
-      complete(layer, of, row, layer, 1, square, square);
+      complete(layer, of, row, layer);
       row.clear(layer);
     }
   }
 
-  private void complete(
+  private void complete(int layer, int of, LayerSums from, int position) {
+    Long hash = from.signals() == null ? null : from.signals().hash(position);
+    if (hash != null) {
+      digest(layer, 1, hash, 0);
+    }
+    double square = from.square(position);
+    merge(layer, of, from, position, 1, square, square);
+  }
+
+  private void digest(int layer, long count, long hash, long differs) {
+    if (digests == null) {
+      return;
+    }
+    if (digests[0] == null) {
+      for (int row = 0; row < digests.length; row++) {
+        digests[row] = new long[replica.length];
+      }
+    }
+    boolean other = digests[0][layer] > 0 && digests[1][layer] != hash;
+    digests[0][layer] += count;
+    // The same one whatever the order.
+    digests[1][layer] = other ? Math.min(digests[1][layer], hash) : hash;
+    digests[2][layer] |= differs | (other ? 1 : 0);
+  }
+
+  private void merge(
       int layer, int of, LayerSums from, int position, int count, double low, double high) {
     smallest[layer] = copies[layer] == 0 ? low : Math.min(smallest[layer], low);
     largest[layer] = copies[layer] == 0 ? high : Math.max(largest[layer], high);
@@ -181,6 +214,16 @@ public record ReducedSums(
       }
     }
     return best;
+  }
+
+  /** Layers of which complete replicas have different content, by their hashes; null: none. */
+  int[] mismatched() {
+    if (digests == null || digests[0] == null) {
+      return null;
+    }
+    int[] layers =
+        IntStream.range(0, replica.length).filter(layer -> digests[2][layer] != 0).toArray();
+    return layers.length == 0 ? null : layers;
   }
 
   /** Largest over smallest norm of the complete replicas less 1; null when no layer has two. */

@@ -12,6 +12,8 @@ import io.gradflow.core.shard.Shard;
  * @param weight tokens or samples of all ranks
  * @param stepSkipped whether any rank declared it
  * @param first whether any rank declared that it published no step before this one
+ * @param inverseWeights sum of 1 / weight over the ranks that have one
+ * @param weighed how many these are
  */
 public record ScalarSums(
     double loss,
@@ -30,7 +32,9 @@ public record ScalarSums(
     int clipRank,
     Clip clip,
     int reportedRank,
-    Double reportedGlobalNorm) {
+    Double reportedGlobalNorm,
+    double inverseWeights,
+    int weighed) {
 
   private static final int NOBODY = Integer.MAX_VALUE;
 
@@ -38,7 +42,7 @@ public record ScalarSums(
   public static final ScalarSums NONE =
       new ScalarSums(
           0, 0, 0, 0, 0, 0, 0, false, false, NOBODY, null, NOBODY, null, NOBODY, null, NOBODY,
-          null);
+          null, 0, 0);
 
   /** What one record says; a rank's sums are to be added once per step ({@link #weighed}). */
   static ScalarSums of(Shard shard) {
@@ -60,7 +64,9 @@ public record ScalarSums(
         shard.clip() == null ? NOBODY : rank,
         shard.clip(),
         shard.reportedGlobalNorm() == null ? NOBODY : rank,
-        shard.reportedGlobalNorm());
+        shard.reportedGlobalNorm(),
+        0,
+        0);
   }
 
   /** A rank's losses and weight. Losses of a rank without weight count for nothing. */
@@ -84,7 +90,9 @@ public record ScalarSums(
         NOBODY,
         null,
         NOBODY,
-        null);
+        null,
+        weight > 0 ? 1 / weight : 0,
+        weight > 0 ? 1 : 0);
   }
 
   /** Both together. */
@@ -110,7 +118,14 @@ public record ScalarSums(
         Math.min(clipRank, other.clipRank),
         clipRank <= other.clipRank ? clip : other.clip,
         Math.min(reportedRank, other.reportedRank),
-        reportedRank <= other.reportedRank ? reportedGlobalNorm : other.reportedGlobalNorm);
+        reportedRank <= other.reportedRank ? reportedGlobalNorm : other.reportedGlobalNorm,
+        inverseWeights + other.inverseWeights,
+        weighed + other.weighed);
+  }
+
+  /** Tokens or samples of a rank: the harmonic mean over the ranks that have any; NaN of none. */
+  double weightOfRank() {
+    return weighed == 0 ? Double.NaN : weighed / inverseWeights;
   }
 
   /** The step's scalars. */

@@ -24,6 +24,7 @@ import java.util.List;
  * @param globalNorm L2 over all layers; NaN when any layer has none
  * @param evidence of the ranks
  * @param events of the run that precede this step and follow the previous one; empty as a rule
+ * @param signals what is known beyond norms; null if nothing is
  */
 public record Step(
     StepId id,
@@ -44,4 +45,50 @@ public record Step(
     NormColumns norms,
     RankEvidence evidence,
     StepScalars scalars,
-    List<RunEvent> events) {}
+    List<RunEvent> events,
+    StepSignals signals) {
+
+  /** Norms alone. */
+  public Step(
+      StepId id,
+      long manifestId,
+      int part,
+      int parts,
+      int firstLayer,
+      long revision,
+      ClosedBy closedBy,
+      boolean late,
+      double completeness,
+      int worldSize,
+      int[] missingRanks,
+      int[] conflictingRanks,
+      int[] incompleteLayers,
+      double[] incompleteCompleteness,
+      double globalNorm,
+      NormColumns norms,
+      RankEvidence evidence,
+      StepScalars scalars,
+      List<RunEvent> events) {
+    this(
+        id,
+        manifestId,
+        part,
+        parts,
+        firstLayer,
+        revision,
+        closedBy,
+        late,
+        completeness,
+        worldSize,
+        missingRanks,
+        conflictingRanks,
+        incompleteLayers,
+        incompleteCompleteness,
+        globalNorm,
+        norms,
+        evidence,
+        scalars,
+        events,
+        null);
+  }
+}

@@ -2,6 +2,8 @@ package io.gradflow.core.norm;
 
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.SignalColumns;
+import io.gradflow.core.shard.Sketches;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,6 +41,10 @@ public record StepSums(
     while (from < held.size()) {
       int rank = held.get(from).shard().rank();
       double squares = Double.NaN;
+      double reducedSquares = Double.NaN;
+      double dot = Double.NaN;
+      double reported = Double.NaN;
+      double[] sketch = null;
       long lag = 0;
       long dropped = 0;
       Double loss = null;
@@ -50,10 +56,17 @@ public record StepSums(
         if (shard.stage() == Stage.REDUCED) {
           reduced = reduced == null ? ReducedSums.empty(layout.layerCount()) : reduced;
           reduced.add(layout, shard);
+          reducedSquares = RankRows.sum(reducedSquares, squares(shard));
         } else {
           locals.add(shard);
-          squares = (Double.isNaN(squares) ? 0 : squares) + squares(shard);
+          squares = RankRows.sum(squares, squares(shard));
+          dot = RankRows.sum(dot, dot(shard));
+          sketch = RankRows.sum(sketch, sketch(shard));
         }
+        reported =
+            Double.isNaN(reported) && shard.reportedGlobalNorm() != null
+                ? shard.reportedGlobalNorm()
+                : reported;
         lag = Math.max(lag, held.get(to).arrivedAt() - firstAt);
         dropped = Math.max(dropped, shard.dropped());
         loss = loss == null ? shard.loss() : loss;
@@ -66,21 +79,41 @@ public record StepSums(
       }
       ranks =
           ranks.with(
-              new RankRows(
-                  new int[] {rank},
-                  new double[] {squares},
-                  new long[] {lag},
-                  new long[] {dropped}));
+              RankRows.of(rank, squares, lag, dropped, reducedSquares, dot, reported, sketch));
       from = to;
     }
     return new StepSums(held.size(), reduced, LocalSums.of(layout, locals), ranks, scalars);
   }
 
   private static double squares(Shard shard) {
-    double scale = shard.lossScale() == null ? 1 : shard.lossScale();
+    double scale = shard.scale();
     double sum = 0;
     for (int i = 0; i < shard.columns().size(); i++) {
       sum += shard.columns().square(i) / scale / scale;
+    }
+    return sum;
+  }
+
+  /** Over the record's layers; NaN if it is unknown of any. */
+  private static double dot(Shard shard) {
+    SignalColumns signals = shard.columns().signals();
+    double sum = signals == null ? Double.NaN : 0;
+    for (int i = 0; signals != null && i < shard.columns().size(); i++) {
+      sum += signals.dotReduced(i);
+    }
+    return sum / shard.scale() / shard.scale();
+  }
+
+  /** The sum over the record's sketched layers; null without. */
+  private static double[] sketch(Shard shard) {
+    SignalColumns signals = shard.columns().signals();
+    Sketches sketches = signals == null ? null : signals.sketches();
+    if (sketches == null) {
+      return null;
+    }
+    double[] sum = new double[sketches.width()];
+    for (int k = 0; k < sketches.values().length; k++) {
+      sum[k % sum.length] += sketches.values()[k] / shard.scale();
     }
     return sum;
   }

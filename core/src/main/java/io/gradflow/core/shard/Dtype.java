@@ -48,6 +48,16 @@ public enum Dtype {
     return word;
   }
 
+  /** The position of the dtype of that name, -1 if it is none of these. */
+  static int ordinalOf(String word) {
+    for (Dtype dtype : values()) {
+      if (dtype.word.equals(word)) {
+        return dtype.ordinal();
+      }
+    }
+    return -1;
+  }
+
   /** Bytes of one value. */
   public int width() {
     return width;

@@ -16,6 +16,7 @@ package io.gradflow.core.shard;
  * @param nonFinite null when every element is finite
  * @param raw null unless the slices were measured from raw values; a layer may then have several
  *     slices of one rank, each in a record of its own
+ * @param signals what is said beyond norms; null if nothing is
  */
 public record LayerColumns(
     int firstLayer,
@@ -26,9 +27,10 @@ public record LayerColumns(
     float[] sumAbs,
     long[] zeros,
     NonFinite nonFinite,
-    RawSlices raw) {
+    RawSlices raw,
+    SignalColumns signals) {
 
-  /** Statistics as trainers publish them. */
+  /** Norms alone, as trainers publish them. */
   public LayerColumns(
       int firstLayer,
       int[] layers,
@@ -38,7 +40,13 @@ public record LayerColumns(
       float[] sumAbs,
       long[] zeros,
       NonFinite nonFinite) {
-    this(firstLayer, layers, elements, norm, maxAbs, sumAbs, zeros, nonFinite, null);
+    this(firstLayer, layers, elements, norm, maxAbs, sumAbs, zeros, nonFinite, null, null);
+  }
+
+  /** These columns with signals beside them. */
+  public LayerColumns with(SignalColumns columns) {
+    return new LayerColumns(
+        firstLayer, layers, elements, norm, maxAbs, sumAbs, zeros, nonFinite, raw, columns);
   }
 
   /** Number of layers these columns speak of. */

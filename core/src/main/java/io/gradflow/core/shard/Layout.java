@@ -21,6 +21,11 @@ import java.util.Map;
  * @param placements rows of one placement per mesh dimension, without repetition
  * @param optionalLayers ascending: layers that are frozen or tied to another. They need not be
  *     reported and do not enter the global norm
+ * @param dtypes per layer: ordinal of the {@link Dtype} of its gradient, -1 of any other; null of a
+ *     layout made by release 0.1
+ * @param depths per layer: position in the forward order of a weight, -1 of other kinds and where
+ *     it is unknown; null likewise
+ * @param summed gradients are summed over data-parallel ranks, not averaged
  */
 public record Layout(
     String runId,
@@ -33,7 +38,10 @@ public record Layout(
     long[] elements,
     int[] placementClass,
     List<Placement> placements,
-    int[] optionalLayers) {
+    int[] optionalLayers,
+    int[] dtypes,
+    int[] depths,
+    boolean summed) {
 
   /** Ranks that one group holds: rank r is of group r / 64. Frozen: keys depend on it. */
   public static final int GROUP_SIZE = 64;
@@ -112,7 +120,14 @@ public record Layout(
         elements,
         classes,
         placements,
-        Arrays.copyOf(optional, optionals));
+        Arrays.copyOf(optional, optionals),
+        manifest.layers().stream().mapToInt(layer -> Dtype.ordinalOf(layer.dtype())).toArray(),
+        manifest.layers().stream().mapToInt(Layout::weightDepth).toArray(),
+        "sum".equals(manifest.reduceOp()));
+  }
+
+  private static int weightDepth(Layer layer) {
+    return layer.kind() == LayerKind.WEIGHT && layer.depth() != null ? layer.depth() : -1;
   }
 
   private static void expect(boolean condition, String who, String expected, Object got) {
@@ -124,6 +139,20 @@ public record Layout(
   /** Number of layers. */
   public int layerCount() {
     return elements.length;
+  }
+
+  /** Number of data-parallel workers: each holds a gradient of its own before the reduction. */
+  public int workers() {
+    int workers = 1;
+    for (int axis : dataAxes) {
+      workers *= meshSizes[axis];
+    }
+    return workers;
+  }
+
+  /** The number format of the layer's gradient; null if it is none that is known. */
+  public Dtype dtype(int layer) {
+    return dtypes == null || dtypes[layer] < 0 ? null : Dtype.values()[dtypes[layer]];
   }
 
   /** Number of rank groups. */
@@ -222,6 +251,11 @@ public record Layout(
     /** The replica the slice of the layer belongs to; -1 if no norm follows from it. */
     public int replica(int layer) {
       return replica[layout.placementClass[layer]];
+    }
+
+    /** Which slice of its replica of the layer it is. */
+    public int piece(int layer) {
+      return piece[layout.placementClass[layer]];
     }
 
     /**
@@ -328,7 +362,8 @@ public record Layout(
         return expected("0 to " + elements[layer] + " zeros in layer " + layer, columns.zeros()[i]);
       }
     }
-    return columns.nonFinite() == null ? null : faultOf(columns.nonFinite());
+    String fault = columns.signals() == null ? null : columns.signals().fault(columns);
+    return fault != null || columns.nonFinite() == null ? fault : faultOf(columns.nonFinite());
   }
 
   private String faultOf(NonFinite bad) {

@@ -84,7 +84,8 @@ public final class Measurement {
         sumAbs,
         zeros,
         nonFinite(firstLayer, measured),
-        raw);
+        raw,
+        null);
   }
 
   private static NonFinite nonFinite(int firstLayer, Measurement... measured) {

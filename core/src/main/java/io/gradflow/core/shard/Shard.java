@@ -57,6 +57,16 @@ public record Shard(
     LayerColumns columns,
     Origin origin) {
 
+  /**
+   * What the published gradient has to be divided by: the loss scale it still carries, and the
+   * coefficient of a global clipping that was applied to it. What remains is the gradient from
+   * before clipping.
+   */
+  public double scale() {
+    double scale = lossScale == null ? 1 : lossScale;
+    return clip != null && clip.applied() && clip.isInvertible() ? scale * clip.coef() : scale;
+  }
+
   /** This shard as part {@code part} of {@code parts}, with the columns of that part. */
   public Shard part(int part, int parts, LayerColumns columns) {
     return new Shard(
@@ -103,6 +113,12 @@ public record Shard(
       for (int i = 0; i < columns.size(); i++) {
         hash.add(raw.squares()[i]).add(raw.sumAbs()[i]);
       }
+    }
+    if (clip != null && clip.applied()) {
+      hash.add(clip.coef() == null ? Double.NaN : clip.coef());
+    }
+    if (columns.signals() != null) {
+      columns.signals().addTo(hash);
     }
     NonFinite bad = columns.nonFinite();
     if (bad != null) {

@@ -85,7 +85,10 @@ class LimitsTest {
             layout.elements(),
             layout.placementClass(),
             layout.placements(),
-            layout.optionalLayers());
+            layout.optionalLayers(),
+            layout.dtypes(),
+            layout.depths(),
+            layout.summed());
     combiner.notice(states.get(runId), new GroupNotice(0, its, null), now, new Recording());
   }
 
