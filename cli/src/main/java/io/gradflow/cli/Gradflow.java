@@ -32,6 +32,7 @@ import picocli.CommandLine.Spec;
       HelpCommand.class,
       DemoCommand.class,
       AlertsCommand.class,
+      CompareCommand.class,
       RecordCommand.class,
       ReplayCommand.class,
       ValidateCommand.class,
