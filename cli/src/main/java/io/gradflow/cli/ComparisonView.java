@@ -126,22 +126,23 @@ final class ComparisonView {
             .add(Style.FAINT, bar.title())
             .toString());
     drawn.forEach(layer -> lines.add(layer(layer, bar, width, nameWidth)));
-    StyledLine legend = line(width);
+    StyledLine legend = line(width).add(Style.FAINT, "* more than noise from step to step");
     if (drawn.size() < comparison.layers().size()) {
       legend.add(
           Style.FAINT,
-          "%d layers that differ less are not drawn, see --layers  "
+          "  %d layers that differ less are not drawn, see --layers"
               .formatted(comparison.layers().size() - drawn.size()));
     }
-    lines.add(legend.add(Style.FAINT, "* more than noise from step to step").toString());
+    lines.add(legend.toString());
   }
 
-  /** As many layers as that, those of significant change first, in the order of all. */
+  /** As many layers as that, first those without a magnitude, then those of significant change. */
   private static List<LayerChange> mostDifferent(Comparison comparison, int shown) {
     Set<LayerChange> chosen =
         comparison.layers().stream()
             .sorted(
-                Comparator.comparing((LayerChange layer) -> !layer.rms().isSignificant())
+                Comparator.comparing((LayerChange layer) -> !layer.isOneSided())
+                    .thenComparing(layer -> !layer.rms().isSignificant())
                     .thenComparing(
                         layer ->
                             Double.isNaN(layer.rms().difference())
@@ -158,20 +159,21 @@ final class ComparisonView {
     StyledLine line =
         line(width)
             .add(style, mark(rms))
-            .addPadded(style == Style.PLAIN ? style : Style.STRONG, layer.layer().name(), nameWidth)
-            .add("%8s".formatted(level(rms.before(), layer.leftOutBefore())))
-            .add("%8s".formatted(level(rms.after(), layer.leftOutAfter())))
-            .add(
-                style,
-                Double.isNaN(rms.difference())
-                    ? " ".repeat(8)
-                    : String.format(Locale.ROOT, "%+8.2f", rms.difference()))
-            .add(
-                Style.FAINT,
-                Double.isNaN(rms.standardError())
-                    ? " ".repeat(8)
-                    : String.format(Locale.ROOT, "%8.2f", rms.standardError()))
-            .add("  ");
+            .addPadded(
+                style == Style.PLAIN ? style : Style.STRONG, layer.layer().name(), nameWidth);
+    level(line, rms.before(), layer.leftOutBefore());
+    level(line, rms.after(), layer.leftOutAfter());
+    line.add(
+            style,
+            Double.isNaN(rms.difference())
+                ? " ".repeat(8)
+                : String.format(Locale.ROOT, "%+8.2f", rms.difference()))
+        .add(
+            Style.FAINT,
+            Double.isNaN(rms.standardError())
+                ? " ".repeat(8)
+                : String.format(Locale.ROOT, "%8.2f", rms.standardError()))
+        .add("  ");
     bar.add(line, style, rms.difference());
     int leftOut = layer.leftOutBefore().total() + layer.leftOutAfter().total();
     if (leftOut > 0) {
@@ -184,11 +186,14 @@ final class ComparisonView {
   }
 
   /** The mean, or why there is none. */
-  private static String level(Estimate estimate, LeftOut leftOut) {
+  private static void level(StyledLine line, Estimate estimate, LeftOut leftOut) {
     if (estimate.steps() > 0) {
-      return String.format(Locale.ROOT, "%.2f", estimate.mean());
+      line.add(String.format(Locale.ROOT, "%8.2f", estimate.mean()));
+    } else if (leftOut.nonFinite() > 0) {
+      line.add(" ").add(Style.BROKEN, "NaN/Inf");
+    } else {
+      line.add(Style.LOW, leftOut.zero() > 0 ? "    zero" : " missing");
     }
-    return leftOut.nonFinite() > 0 ? "NaN/Inf" : leftOut.zero() > 0 ? "zero" : "missing";
   }
 
   /** A line for each measure besides the magnitude that any layer changed in. */
@@ -213,9 +218,10 @@ final class ComparisonView {
                     line(width)
                         .add("* " + measure.label())
                         .add(
-                            " of %d layers, most %s: %s to %s"
+                            " of %d %s, most %s: %s to %s"
                                 .formatted(
                                     changed.size(),
+                                    changed.size() == 1 ? "layer" : "layers",
                                     most.layer().name(),
                                     value(measure.scale(), change.before()),
                                     value(measure.scale(), change.after())))

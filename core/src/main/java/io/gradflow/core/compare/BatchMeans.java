@@ -30,8 +30,8 @@ final class BatchMeans {
   private static final double MAX_CORRELATION = 0.95;
   private static final double MIN_INDEPENDENT = 1.5;
 
-  /** Rounding of sums, not scatter. */
-  private static final double ROUNDING = 1e-12;
+  /** What differs by less, relative to 1 or its size, differs by rounding. */
+  static final double ROUNDING = 1e-12;
 
   private final int span;
   private final double[] sums = new double[BATCHES];

@@ -45,7 +45,8 @@ public record Change(
     if (Double.isNaN(square) || Double.isNaN(difference)) {
       p = Double.NaN;
     } else if (square == 0) {
-      p = difference == 0 ? 1 : 0;
+      double rounding = BatchMeans.ROUNDING * Math.max(1, Math.abs(before.mean()));
+      p = Math.abs(difference) <= rounding ? 1 : 0;
     } else {
       double freedom =
           square

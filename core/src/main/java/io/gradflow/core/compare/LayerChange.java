@@ -18,4 +18,12 @@ public record LayerChange(
   public Change rms() {
     return changes.get(Measure.RMS);
   }
+
+  /**
+   * Whether the gradient has a magnitude in one span alone: in the other it is 0, not finite, or
+   * not there.
+   */
+  public boolean isOneSided() {
+    return (rms().before().steps() > 0) != (rms().after().steps() > 0);
+  }
 }

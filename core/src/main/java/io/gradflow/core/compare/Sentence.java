@@ -27,7 +27,7 @@ final class Sentence {
 
   @Override
   public String toString() {
-    String text = learningRate() + gradients();
+    String text = learningRate() + gradients() + oneSided() + ".";
     return text.substring(0, 1).toUpperCase(Locale.ROOT) + text.substring(1);
   }
 
@@ -46,7 +46,7 @@ final class Sentence {
   private String gradients() {
     List<LayerChange> layers = comparison.layers();
     if (layers.isEmpty()) {
-      return "the two have no layer of the same name.";
+      return "the two have no layer of the same name";
     }
     int judged = (int) layers.stream().filter(l -> !Double.isNaN(l.rms().familyP())).count();
     LayerChange most = comparison.mostDifferent();
@@ -56,12 +56,12 @@ final class Sentence {
             : "; the largest difference is %s octaves, of %s"
                 .formatted(number(most.rms().difference()), plain(most.layer().name()));
     if (judged == 0) {
-      return "no layer has the %d complete, finite and nonzero steps on either side that it takes to tell change from noise%s."
+      return "no layer has the %d complete, finite and nonzero steps on either side that it takes to tell change from noise%s"
           .formatted(BatchMeans.MIN_STEPS, largest);
     }
     List<LayerChange> changed = comparison.changed();
     if (changed.isEmpty()) {
-      return "no layer's gradient changed by more than its noise, of %d compared%s."
+      return "no layer's gradient changed by more than its noise, of %d compared%s"
           .formatted(judged, largest);
     }
     String groups =
@@ -73,7 +73,20 @@ final class Sentence {
             .sorted(Comparator.comparingInt(group -> -group.size()))
             .map(this::group)
             .collect(Collectors.joining("; "));
-    return "%s; %d of %d layers changed.".formatted(groups, changed.size(), judged);
+    return "%s; %d of %d layers changed".formatted(groups, changed.size(), judged);
+  }
+
+  private String oneSided() {
+    List<LayerChange> layers =
+        comparison.layers().stream().filter(LayerChange::isOneSided).toList();
+    if (layers.isEmpty()) {
+      return "";
+    }
+    String first = plain(layers.get(0).layer().name());
+    return layers.size() == 1
+        ? "; " + first + " has a gradient to measure in one of the two only"
+        : "; %d layers, %s the first, have a gradient to measure in one of the two only"
+            .formatted(layers.size(), first);
   }
 
   private String group(List<LayerChange> group) {

@@ -9,8 +9,8 @@ package io.gradflow.core.norm;
  * @param gradientSquare, noiseTrace, pairwiseDot of all layers together, as per layer
  * @param noiseScale running estimate of noiseTrace / gradientSquare, in samples or tokens: the
  *     batch size up to which a larger one pays off
- * @param headroom octaves between the largest magnitude, as the trainer holds it, and the end of its
- *     dtype, the least over layers of a 16-bit dtype
+ * @param headroom octaves between the largest magnitude, as the trainer holds it, and the end of
+ *     its dtype, the least over layers of a 16-bit dtype
  * @param underflow share of subnormals among the non-zero elements of layers of a 16-bit dtype
  * @param advisedLossScale largest power of two that leaves two octaves of headroom
  * @param clippedFraction, clipCoefficient running means of how often and by what the trainer clips

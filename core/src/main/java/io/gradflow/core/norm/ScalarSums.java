@@ -41,8 +41,8 @@ public record ScalarSums(
   /** Of nobody. */
   public static final ScalarSums NONE =
       new ScalarSums(
-          0, 0, 0, 0, 0, 0, 0, false, false, NOBODY, null, NOBODY, null, NOBODY, null, NOBODY,
-          null, 0, 0);
+          0, 0, 0, 0, 0, 0, 0, false, false, NOBODY, null, NOBODY, null, NOBODY, null, NOBODY, null,
+          0, 0);
 
   /** What one record says; a rank's sums are to be added once per step ({@link #weighed}). */
   static ScalarSums of(Shard shard) {

@@ -17,7 +17,8 @@ import java.util.OptionalInt;
  * come into being with the first value, so that what nobody publishes takes no room.
  *
  * @param statistics one row per {@link Statistic}: null, or a value per layer, NaN where unknown
- * @param hashes one row: null, or per layer the sum of its slices' hashes, each mixed with its place
+ * @param hashes one row: null, or per layer the sum of its slices' hashes, each mixed with its
+ *     place
  * @param unhashed one row: null, or per layer how many slices came without a hash
  * @param octaves one row: null, or a histogram per layer; null where unknown
  * @param sketches one table: null, or per layer its sums; null where unknown
@@ -57,8 +58,7 @@ public record SignalSums(
       merge(statistic, i, isFirst, layers, statistic.unscaled(value, scale));
     }
     boolean hashed = signals != null && signals.contentHash() != null;
-    long hash =
-        hashed ? new Hash64().add(signals.contentHash()[at]).add(piece).value() : 0;
+    long hash = hashed ? new Hash64().add(signals.contentHash()[at]).add(piece).value() : 0;
     mergeHash(i, isFirst, layers, hash, hashed ? 0 : 1);
     mergeOctaves(i, isFirst, layers, octaves(signals, at, scale));
     mergeSketch(i, isFirst, layers, sketch(signals, columns.layer(at), scale));
@@ -70,7 +70,8 @@ public record SignalSums(
       merge(statistic, i, isFirst, layers, other.value(statistic, j));
     }
     boolean hashed = other.hashes[0] != null;
-    mergeHash(i, isFirst, layers, hashed ? other.hashes[0][j] : 0, hashed ? other.unhashed[0][j] : 1);
+    mergeHash(
+        i, isFirst, layers, hashed ? other.hashes[0][j] : 0, hashed ? other.unhashed[0][j] : 1);
     mergeOctaves(i, isFirst, layers, other.octaves[0] == null ? null : other.octaves[0][j]);
     mergeSketch(i, isFirst, layers, other.sketch(j));
   }

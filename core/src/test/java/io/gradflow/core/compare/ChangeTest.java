@@ -52,6 +52,7 @@ class ChangeTest {
   void constantsAreComparedExactly() {
     Change same = Change.between(constant(0.1), constant(0.1));
     assertThat(same.p()).isEqualTo(1);
+    assertThat(Change.between(constant(0.1), constant(0.1 + 3e-16)).p()).isEqualTo(1);
     Change other = Change.between(constant(0.1), constant(0.05));
     assertThat(other.standardError()).isZero();
     assertThat(other.p()).isZero();

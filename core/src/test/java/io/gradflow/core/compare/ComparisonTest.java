@@ -161,6 +161,8 @@ class ComparisonTest {
             .steps(50, draft -> draft.dead("block3.weight"))
             .at(50);
     LayerChange dead = layer(comparison, "block3.weight");
+    assertThat(comparison.sentence())
+        .endsWith("; block3.weight has a gradient to measure in one of the two only.");
     assertThat(dead.rms().difference()).isNaN();
     assertThat(dead.leftOutAfter().zero()).isEqualTo(50);
     assertThat(dead.changes().get(Measure.ZERO_FRACTION).difference()).isEqualTo(1);
