@@ -13,7 +13,8 @@ import java.util.stream.IntStream;
 final class SignalMapping {
   private SignalMapping() {}
 
-  // --- of a shard ---------------------------------------------------------------------------------
+  // --- of a shard
+  // ---------------------------------------------------------------------------------
 
   static void set(Row row, SignalColumns signals) {
     if (signals == null) {
@@ -40,8 +41,7 @@ final class SignalMapping {
   /** The signals of a row whose record has these many layers; null if it has none. */
   static SignalColumns columns(Row row, int size) {
     for (String field :
-        List.of(
-            "sum", "minNonzeroAbs", "weightNorm", "updateNorm", "dotPrevious", "dotReduced")) {
+        List.of("sum", "minNonzeroAbs", "weightNorm", "updateNorm", "dotPrevious", "dotReduced")) {
       Checks.aligned(field, row.floats(field), size);
     }
     for (String field : List.of("subnormals", "activations", "saturated", "contentHash")) {
@@ -56,8 +56,7 @@ final class SignalMapping {
     for (String field : List.of("subnormals", "activations", "saturated")) {
       Checks.notNegative(field, row.longs(field), 0);
     }
-    SignalColumns signals =
-        new SignalColumns(
+    return new SignalColumns(
             row.floats("sum"),
             row.longs("subnormals"),
             row.floats("minNonzeroAbs"),
@@ -69,8 +68,8 @@ final class SignalMapping {
             row.longs("saturated"),
             row.longs("contentHash"),
             histograms(row, size),
-            sketches(row));
-    return signals.isEmpty() ? null : signals;
+            sketches(row))
+        .orNull();
   }
 
   private static Sketches sketches(Row row) {
@@ -89,10 +88,7 @@ final class SignalMapping {
     Checks.ascending("sketchLayers", layers);
     if (values.length != (long) layers.length * width) {
       throw Malformed.columns(
-          "expected "
-              + (long) layers.length * width
-              + " values in sketches, got "
-              + values.length);
+          "expected " + (long) layers.length * width + " values in sketches, got " + values.length);
     }
     Checks.finiteOrUnknown("sketches", values);
     return new Sketches(layers, width, values);
@@ -132,7 +128,8 @@ final class SignalMapping {
             Columns.slice(all.values(), from * all.width(), to * all.width()));
   }
 
-  // --- of a step ----------------------------------------------------------------------------------
+  // --- of a step
+  // ----------------------------------------------------------------------------------
 
   static Row toRow(StepSignals signals, Row row) {
     row.set("mean", signals.mean())
@@ -144,7 +141,6 @@ final class SignalMapping {
         .set("cosineError", signals.cosineError())
         .set("gradientSquare", signals.gradientSquare())
         .set("noiseTrace", signals.noiseTrace())
-        .set("pairwiseDot", signals.pairwiseDot())
         .set("saturation", signals.saturation())
         .set("activations", signals.activations())
         .set("saturated", signals.saturated())
@@ -162,7 +158,6 @@ final class SignalMapping {
         .set("cosineError", known(run.cosineError()))
         .set("gradientSquare", known(run.gradientSquare()))
         .set("noiseTrace", known(run.noiseTrace()))
-        .set("pairwiseDot", known(run.pairwiseDot()))
         .set("noiseScale", known(run.noiseScale()))
         .set("headroom", known(run.headroom()))
         .set("underflow", known(run.underflow()))
@@ -196,13 +191,7 @@ final class SignalMapping {
     }
     for (String field :
         List.of(
-            "mean",
-            "minNonzeroAbs",
-            "weightNorm",
-            "updateNorm",
-            "gradientSquare",
-            "noiseTrace",
-            "pairwiseDot")) {
+            "mean", "minNonzeroAbs", "weightNorm", "updateNorm", "gradientSquare", "noiseTrace")) {
       Checks.aligned(field, row.doubles(field), size);
     }
     for (String field : List.of("cosine", "cosineError", "saturation")) {
@@ -225,7 +214,6 @@ final class SignalMapping {
         row.floats("cosineError"),
         row.doubles("gradientSquare"),
         row.doubles("noiseTrace"),
-        row.doubles("pairwiseDot"),
         row.floats("saturation"),
         row.longs("activations"),
         row.longs("saturated"),
@@ -243,7 +231,6 @@ final class SignalMapping {
             value(row, "cosineError"),
             value(row, "gradientSquare"),
             value(row, "noiseTrace"),
-            value(row, "pairwiseDot"),
             value(row, "noiseScale"),
             value(row, "headroom"),
             value(row, "underflow"),
@@ -278,7 +265,6 @@ final class SignalMapping {
         Columns.slice(all.cosineError(), from, to),
         Columns.slice(all.gradientSquare(), from, to),
         Columns.slice(all.noiseTrace(), from, to),
-        Columns.slice(all.pairwiseDot(), from, to),
         Columns.slice(all.saturation(), from, to),
         Columns.slice(all.activations(), from, to),
         Columns.slice(all.saturated(), from, to),
@@ -303,7 +289,6 @@ final class SignalMapping {
         Columns.join(parts, StepSignals::cosineError),
         Columns.join(parts, StepSignals::gradientSquare),
         Columns.join(parts, StepSignals::noiseTrace),
-        Columns.join(parts, StepSignals::pairwiseDot),
         Columns.join(parts, StepSignals::saturation),
         Columns.join(parts, StepSignals::activations),
         Columns.join(parts, StepSignals::saturated),
@@ -312,7 +297,8 @@ final class SignalMapping {
         parts.get(0).run());
   }
 
-  // --- histograms, of both ------------------------------------------------------------------------
+  // --- histograms, of both
+  // ------------------------------------------------------------------------
 
   private static void setHistograms(Row row, Histograms histograms) {
     if (histograms != null) {

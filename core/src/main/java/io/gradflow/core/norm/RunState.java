@@ -13,6 +13,7 @@ import io.gradflow.core.shard.Layout;
  * @param layouts by manifest id
  * @param lanes progress
  * @param steps open ones, and closed ones that can still be revised
+ * @param signals what signals remember from step to step
  * @param waiting parts whose manifest is unknown, by ticket
  */
 public record RunState(
@@ -20,12 +21,14 @@ public record RunState(
     Store<Long, Layout> layouts,
     Store<Lane, RunLane> lanes,
     Store<LaneStep, RunStep> steps,
+    Store<Lane, LaneSignals> signals,
     Store<Long, StepDelta> waiting) {
 
   /** Empty state in memory. */
   public static RunState inMemory() {
     return new RunState(
         new MemoryCell<>(),
+        new MemoryStore<>(),
         new MemoryStore<>(),
         new MemoryStore<>(),
         new MemoryStore<>(),

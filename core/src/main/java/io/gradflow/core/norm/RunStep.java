@@ -18,6 +18,7 @@ import java.util.List;
  * @param conflicting per rank group: its ranks that contradicted themselves
  * @param sums of the parts
  * @param events that precede the step; known once it is closed
+ * @param signals that depend on the steps before it; null until it is closed, and of a late one
  */
 public record RunStep(
     long firstAt,
@@ -29,7 +30,8 @@ public record RunStep(
     long[] receivedReduced,
     long[] conflicting,
     StepSums sums,
-    List<RunEvent> events) {
+    List<RunEvent> events,
+    TrackedSignals signals) {
 
   static RunStep opened(int groups, boolean late, long now, long writtenAt) {
     return new RunStep(
@@ -42,7 +44,8 @@ public record RunStep(
         new long[groups],
         new long[groups],
         StepSums.NONE,
-        List.of());
+        List.of(),
+        null);
   }
 
   /** With a part or a revision of one. */
@@ -60,7 +63,8 @@ public record RunStep(
         receivedReduced,
         conflicting,
         sums.with(layout, delta.sums()),
-        events);
+        events,
+        signals);
   }
 
   /** Closed for a reason, after events. */
@@ -75,7 +79,24 @@ public record RunStep(
         receivedReduced,
         conflicting,
         sums,
-        preceding);
+        preceding,
+        signals);
+  }
+
+  /** With what the steps before it say of it. */
+  RunStep tracked(TrackedSignals tracked) {
+    return new RunStep(
+        firstAt,
+        writtenAt,
+        closedBy,
+        torn,
+        late,
+        receivedLocal,
+        receivedReduced,
+        conflicting,
+        sums,
+        events,
+        tracked);
   }
 
   /** The reason that says less of a step: the order is COMPLETE, QUORUM, TIMEOUT, FINISHED. */

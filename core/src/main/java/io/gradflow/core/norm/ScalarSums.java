@@ -14,6 +14,8 @@ import io.gradflow.core.shard.Shard;
  * @param first whether any rank declared that it published no step before this one
  * @param inverseWeights sum of 1 / weight over the ranks that have one
  * @param weighed how many these are
+ * @param previousStep the step that ranks published before this one, {@link #NO_STEP} of nobody
+ * @param previousAgrees whether all of them say the same
  */
 public record ScalarSums(
     double loss,
@@ -34,15 +36,18 @@ public record ScalarSums(
     int reportedRank,
     Double reportedGlobalNorm,
     double inverseWeights,
-    int weighed) {
+    int weighed,
+    long previousStep,
+    boolean previousAgrees) {
 
   private static final int NOBODY = Integer.MAX_VALUE;
+  private static final long NO_STEP = Long.MIN_VALUE;
 
   /** Of nobody. */
   public static final ScalarSums NONE =
       new ScalarSums(
           0, 0, 0, 0, 0, 0, 0, false, false, NOBODY, null, NOBODY, null, NOBODY, null, NOBODY, null,
-          0, 0);
+          0, 0, NO_STEP, true);
 
   /** What one record says; a rank's sums are to be added once per step ({@link #weighed}). */
   static ScalarSums of(Shard shard) {
@@ -66,7 +71,9 @@ public record ScalarSums(
         shard.reportedGlobalNorm() == null ? NOBODY : rank,
         shard.reportedGlobalNorm(),
         0,
-        0);
+        0,
+        shard.previousStep(),
+        true);
   }
 
   /** A rank's losses and weight. Losses of a rank without weight count for nothing. */
@@ -92,7 +99,9 @@ public record ScalarSums(
         NOBODY,
         null,
         weight > 0 ? 1 / weight : 0,
-        weight > 0 ? 1 : 0);
+        weight > 0 ? 1 : 0,
+        NO_STEP,
+        true);
   }
 
   /** Both together. */
@@ -120,7 +129,18 @@ public record ScalarSums(
         Math.min(reportedRank, other.reportedRank),
         reportedRank <= other.reportedRank ? reportedGlobalNorm : other.reportedGlobalNorm,
         inverseWeights + other.inverseWeights,
-        weighed + other.weighed);
+        weighed + other.weighed,
+        Math.max(previousStep, other.previousStep),
+        previousAgrees
+            && other.previousAgrees
+            && (previousStep == other.previousStep
+                || previousStep == NO_STEP
+                || other.previousStep == NO_STEP));
+  }
+
+  /** The step that every rank published before this one; -1 if they differ or there was none. */
+  long commonPreviousStep() {
+    return previousAgrees ? Math.max(-1, previousStep) : -1;
   }
 
   /** Tokens or samples of a rank: the harmonic mean over the ranks that have any; NaN of none. */

@@ -695,6 +695,7 @@ public final class ShardCombiner {
     long perLayer = 4L * (columns.layers() == null ? 3 : 4);
     perLayer += columns.elements() == null ? 0 : 8;
     perLayer += columns.zeros() == null ? 0 : 8;
-    return SHARD_BYTES + perLayer * columns.size();
+    long signals = columns.signals() == null ? 0 : columns.signals().bytes();
+    return SHARD_BYTES + perLayer * columns.size() + signals;
   }
 }

@@ -1,21 +1,42 @@
 package io.gradflow.core.norm;
 
 import io.gradflow.core.StepId;
+import io.gradflow.core.matrix.Matrices;
+import io.gradflow.core.matrix.RankGeometry;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Stage;
+import io.gradflow.core.signal.Coherence;
 import java.util.Arrays;
+import java.util.Objects;
+import java.util.stream.IntStream;
 
 /** Writes the {@link Step} of a closed step's sums. */
 final class StepReport {
   private final Layout layout;
   private final StepId id;
   private final RunStep held;
+  private final NormColumns norms;
+  private final double globalNorm;
+  private final SignalReport signals;
+  private final Matrices matrices;
 
-  StepReport(Layout layout, StepId id, RunStep held) {
+  /** Gram matrices of more ranks than this are not made: their sketches stay where they are. */
+  private static final int MOST_SKETCHED_RANKS = 256;
+
+  StepReport(Layout layout, StepId id, RunStep held, Matrices matrices) {
+    this.matrices = matrices;
     this.layout = layout;
     this.id = id;
     this.held = held;
+    norms = norms();
+    globalNorm = globalNorm();
+    signals = new SignalReport(layout, id, held.sums(), norms, globalNorm);
+  }
+
+  /** The step as its signals see it. */
+  SignalReport signals() {
+    return signals;
   }
 
   /** Contributions received over contributions due, over ranks and stages. */
@@ -33,8 +54,12 @@ final class StepReport {
     return due == 0 ? 1 : (double) received / due;
   }
 
-  Step step() {
-    NormColumns norms = norms();
+  /**
+   * The step.
+   *
+   * @param tracked what the steps before it say of it; null if nothing
+   */
+  Step step(TrackedSignals tracked) {
     int[] incomplete = new int[layout.layerCount()];
     double[] completeness = new double[layout.layerCount()];
     int count = 0;
@@ -66,11 +91,12 @@ final class StepReport {
         ranks(held.conflicting()),
         count == 0 ? null : Arrays.copyOf(incomplete, count),
         count == 0 ? null : Arrays.copyOf(completeness, count),
-        globalNorm(norms),
+        globalNorm,
         norms,
         evidence(),
         held.sums().scalars().result(),
-        held.events());
+        held.events(),
+        signals.signals(tracked == null ? TrackedSignals.NONE : tracked));
   }
 
   private LayerSums best(int layer) {
@@ -139,7 +165,22 @@ final class StepReport {
         finiteL2,
         Arrays.stream(zeros).allMatch(n -> n < 0) ? null : zeros,
         bad == 0 ? null : nonFinite(Arrays.copyOf(badLayers, bad)),
-        bad == 0 ? null : firstNonFiniteRanks(Arrays.copyOf(badLayers, bad)));
+        bad == 0 ? null : firstNonFiniteRanks(Arrays.copyOf(badLayers, bad)),
+        refusals(l2));
+  }
+
+  private Refusals refusals(double[] l2) {
+    int[] layers = IntStream.range(0, l2.length).filter(i -> Double.isNaN(l2[i])).toArray();
+    return layers.length == 0
+        ? null
+        : new Refusals(layers, Arrays.stream(layers).mapToObj(this::refusal).toList());
+  }
+
+  private Refusal refusal(int layer) {
+    if (!layout.hasNorm(layer)) {
+      return Refusal.PARTIAL;
+    }
+    return best(layer) == null ? Refusal.NOT_RECEIVED : Refusal.NON_FINITE;
   }
 
   private NonFinite nonFinite(int[] layers) {
@@ -161,7 +202,7 @@ final class StepReport {
     return ranks;
   }
 
-  private double globalNorm(NormColumns norms) {
+  private double globalNorm() {
     double[] sum = new double[1];
     double[] low = new double[1];
     for (int layer = 0; layer < norms.size(); layer++) {
@@ -187,7 +228,7 @@ final class StepReport {
     }
     return new RankEvidence(
         rows.ranks(),
-        Arrays.stream(rows.localSquares()).map(Math::sqrt).toArray(),
+        roots(rows.localSquares()),
         rows.lagMs(),
         rows.dropped(),
         outliers,
@@ -198,6 +239,116 @@ final class StepReport {
         local == null ? null : local.histogramCounts(),
         squares,
         local == null ? null : local.ranks(),
-        reduced == null ? null : reduced.spread());
+        reduced == null ? null : reduced.spread(),
+        comparison(rows, local));
+  }
+
+  private RankComparison comparison(RankRows rows, LocalSums local) {
+    if (rows.reducedSquares() == null) {
+      return null;
+    }
+    Alignment alignment = local == null ? null : local.alignment();
+    int[] leastRanks = alignment == null ? null : new int[alignment.ranks().length];
+    float[] least = alignment == null ? null : new float[alignment.ranks().length];
+    for (int layer = 0; alignment != null && layer < layout.layerCount(); layer++) {
+      leastCoherent(alignment, layer, leastRanks, least);
+    }
+    RankGeometry geometry = geometry(rows.sketches());
+    return new RankComparison(
+            known(roots(rows.reducedSquares())),
+            known(rows.reported()),
+            coherence(rows),
+            geometry == null ? null : floats(geometry.coherence()),
+            geometry == null ? null : geometry.spectrum(),
+            geometry == null || Double.isNaN(geometry.effectiveRanks())
+                ? null
+                : (Double) geometry.effectiveRanks(),
+            alignment == null ? 0 : Alignment.MOST,
+            leastRanks,
+            least)
+        .orNull();
+  }
+
+  /** Null with fewer than two ranks that have a sketch, and with more than are worth a matrix. */
+  private RankGeometry geometry(double[][] sketches) {
+    long sketched = Arrays.stream(sketches).filter(Objects::nonNull).count();
+    if (sketched < 2 || sketched > MOST_SKETCHED_RANKS) {
+      return null;
+    }
+    float[][] rows = new float[sketches.length][];
+    for (int i = 0; i < rows.length; i++) {
+      rows[i] = sketches[i] == null ? null : floats(sketches[i]);
+    }
+    return matrices.geometry(rows);
+  }
+
+  private static float[] floats(double[] values) {
+    float[] floats = new float[values.length];
+    for (int i = 0; i < values.length; i++) {
+      floats[i] = (float) values[i];
+    }
+    return floats;
+  }
+
+  /** Of the mean gradient, whatever the reduction is. */
+  private double meanOf(double sumOrMean) {
+    return layout.summed() ? sumOrMean / layout.workers() : sumOrMean;
+  }
+
+  private void leastCoherent(Alignment alignment, int layer, int[] ranks, float[] cosines) {
+    double norm = meanOf(signals.norms()[layer]);
+    int from = layer * Alignment.MOST;
+    int count = 0;
+    for (int i = from; i < from + Alignment.MOST; i++) {
+      ranks[i] = -1;
+      cosines[i] = Float.NaN;
+      if (alignment.ranks()[i] < 0) {
+        continue;
+      }
+      double cosine =
+          Coherence.leaveOneOut(
+              meanOf(alignment.dots()[i]), alignment.squares()[i], norm * norm, layout.workers());
+      if (!Double.isNaN(cosine)) {
+        // They come by their projection on the mean, which orders them all but alike.
+        int at = from + count++;
+        for (; at > from && cosines[at - 1] > cosine; at--) {
+          ranks[at] = ranks[at - 1];
+          cosines[at] = cosines[at - 1];
+        }
+        ranks[at] = alignment.ranks()[i];
+        cosines[at] = (float) cosine;
+      }
+    }
+  }
+
+  /** Of ranks that hold whole layers: the norm of the mean is that of what they hold. */
+  private float[] coherence(RankRows rows) {
+    double square = 0;
+    for (double norm : signals.norms()) {
+      square += norm * norm;
+    }
+    boolean wholeLayers = layout.workers() == layout.worldSize();
+    float[] coherence = new float[rows.ranks().length];
+    boolean any = false;
+    for (int i = 0; i < coherence.length; i++) {
+      double ofMean = meanOf(Math.sqrt(square));
+      double cosine =
+          wholeLayers
+              ? Coherence.leaveOneOut(
+                  meanOf(rows.dots()[i]), rows.localSquares()[i], ofMean * ofMean, layout.workers())
+              : Double.NaN;
+      coherence[i] = (float) cosine;
+      any |= !Double.isNaN(cosine);
+    }
+    return any ? coherence : null;
+  }
+
+  private static double[] roots(double[] squares) {
+    return Arrays.stream(squares).map(Math::sqrt).toArray();
+  }
+
+  /** Null of a column that says nothing. */
+  private static double[] known(double[] column) {
+    return Arrays.stream(column).allMatch(Double::isNaN) ? null : column;
   }
 }

@@ -16,12 +16,12 @@ import io.gradflow.core.shard.Histograms;
  * @param updateNorm L2 norm of the last update
  * @param cosine with the gradient of step {@code run.cosineSince}: -1 to 1
  * @param cosineError its standard error: 0 from dot products, more from sketches
- * @param gradientSquare unbiased estimate of the squared norm of the true gradient; may be negative
+ * @param gradientSquare unbiased estimate of the squared norm of the true gradient; may be
+ *     negative. With all workers in it is exactly the mean dot product of two workers' gradients
  * @param noiseTrace unbiased estimate of the trace of the covariance of one sample's or token's
  *     gradient, in the unit of the ranks' weights
- * @param pairwiseDot mean dot product of two ranks' LOCAL gradients, exact
  * @param saturation share of zeros, or of saturated activations where these are sent, above the
- *     layer's own baseline
+ *     layer's own baseline, in percentage points
  * @param activations, saturated how many the layer had, and how many of these were saturated
  * @param histograms of the magnitudes, by octave
  * @param mismatchedLayers ascending: complete replicas have different content, by their hashes;
@@ -38,7 +38,6 @@ public record StepSignals(
     float[] cosineError,
     double[] gradientSquare,
     double[] noiseTrace,
-    double[] pairwiseDot,
     float[] saturation,
     long[] activations,
     long[] saturated,

@@ -35,9 +35,9 @@ public record SignalColumns(
     Histograms histograms,
     Sketches sketches) {
 
-  /** Whether no column is there. */
-  public boolean isEmpty() {
-    return equals(NOTHING);
+  /** These columns, or null if there is none. */
+  public SignalColumns orNull() {
+    return equals(NOTHING) ? null : this;
   }
 
   private static final SignalColumns NOTHING =
@@ -68,6 +68,21 @@ public record SignalColumns(
 
   private static double at(long[] column, int i) {
     return column == null ? Double.NaN : column[i];
+  }
+
+  /** What the columns take in memory, roughly. */
+  public long bytes() {
+    long bytes = 0;
+    for (float[] column :
+        new float[][] {sum, minNonzeroAbs, weightNorm, updateNorm, dotPrevious, dotReduced}) {
+      bytes += column == null ? 0 : 4L * column.length;
+    }
+    for (long[] column : new long[][] {subnormals, activations, saturated, contentHash}) {
+      bytes += column == null ? 0 : 8L * column.length;
+    }
+    bytes += histograms == null ? 0 : 4L * histograms.offsets().length;
+    bytes += histograms == null ? 0 : 12L * histograms.bins().length;
+    return bytes + (sketches == null ? 0 : 4L * sketches.values().length);
   }
 
   void addTo(Hash64 hash) {

@@ -1,8 +1,10 @@
 package io.gradflow.operators.norm;
 
+import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.norm.AssemblingPolicy;
 import io.gradflow.core.norm.AssemblyIndex;
 import io.gradflow.core.norm.Lane;
+import io.gradflow.core.norm.LaneSignals;
 import io.gradflow.core.norm.LaneStep;
 import io.gradflow.core.norm.RunLane;
 import io.gradflow.core.norm.RunState;
@@ -40,7 +42,7 @@ public final class AssembleSteps
   @Override
   public void open(OpenContext openContext) {
     RuntimeContext context = getRuntimeContext();
-    assembler = new StepAssembler(policy);
+    assembler = new StepAssembler(policy, new PlainMatrices());
     alarm = new Alarm(context);
     state =
         new RunState(
@@ -48,6 +50,7 @@ public final class AssembleSteps
             KeyedStore.of(context, "layouts", Layout.class),
             KeyedStore.of(context, "lanes", Lane.class, RunLane.class),
             KeyedStore.of(context, "steps", LaneStep.class, RunStep.class),
+            KeyedStore.of(context, "signals", Lane.class, LaneSignals.class),
             KeyedStore.of(context, "waiting", StepDelta.class));
     MetricGroup metrics = context.getMetricGroup().addGroup("gradflow");
     published = metrics.counter("steps_published");
