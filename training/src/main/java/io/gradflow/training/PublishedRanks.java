@@ -113,11 +113,14 @@ public final class PublishedRanks implements StepObserver, AutoCloseable {
   static float globalNorm(float[]... gradient) {
     float squares = 0;
     for (float[] layer : gradient) {
-      float ofLayer = 0;
-      for (float g : layer) {
-        ofLayer += g * g;
+      float even = 0;
+      float odd = 0;
+      int i = 0;
+      for (; i + 1 < layer.length; i += 2) {
+        even += layer[i] * layer[i];
+        odd += layer[i + 1] * layer[i + 1];
       }
-      squares += ofLayer;
+      squares += even + odd + (i < layer.length ? layer[i] * layer[i] : 0);
     }
     return (float) Math.sqrt(squares);
   }
