@@ -1,11 +1,14 @@
 package io.gradflow.core.norm;
 
 import io.gradflow.core.StepId;
+import io.gradflow.core.matrix.Matrices;
+import io.gradflow.core.matrix.RankGeometry;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.core.signal.Coherence;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.stream.IntStream;
 
 /** Writes the {@link Step} of a closed step's sums. */
@@ -16,8 +19,13 @@ final class StepReport {
   private final NormColumns norms;
   private final double globalNorm;
   private final SignalReport signals;
+  private final Matrices matrices;
 
-  StepReport(Layout layout, StepId id, RunStep held) {
+  /** Gram matrices of more ranks than this are not made: their sketches stay where they are. */
+  private static final int MOST_SKETCHED_RANKS = 256;
+
+  StepReport(Layout layout, StepId id, RunStep held, Matrices matrices) {
+    this.matrices = matrices;
     this.layout = layout;
     this.id = id;
     this.held = held;
@@ -46,7 +54,12 @@ final class StepReport {
     return due == 0 ? 1 : (double) received / due;
   }
 
-  Step step() {
+  /**
+   * The step.
+   *
+   * @param tracked what the steps before it say of it; null if nothing
+   */
+  Step step(TrackedSignals tracked) {
     int[] incomplete = new int[layout.layerCount()];
     double[] completeness = new double[layout.layerCount()];
     int count = 0;
@@ -83,7 +96,7 @@ final class StepReport {
         evidence(),
         held.sums().scalars().result(),
         held.events(),
-        signals.signals(held.signals() == null ? TrackedSignals.NONE : held.signals()));
+        signals.signals(tracked == null ? TrackedSignals.NONE : tracked));
   }
 
   private LayerSums best(int layer) {
@@ -240,16 +253,41 @@ final class StepReport {
     for (int layer = 0; alignment != null && layer < layout.layerCount(); layer++) {
       leastCoherent(alignment, layer, leastRanks, least);
     }
+    RankGeometry geometry = geometry(rows.sketches());
     return new RankComparison(
-        roots(rows.reducedSquares()),
-        known(rows.reported()),
-        coherence(rows),
-        null,
-        null,
-        Double.NaN,
-        alignment == null ? 0 : Alignment.MOST,
-        leastRanks,
-        least);
+            known(roots(rows.reducedSquares())),
+            known(rows.reported()),
+            coherence(rows),
+            geometry == null ? null : floats(geometry.coherence()),
+            geometry == null ? null : geometry.spectrum(),
+            geometry == null || Double.isNaN(geometry.effectiveRanks())
+                ? null
+                : (Double) geometry.effectiveRanks(),
+            alignment == null ? 0 : Alignment.MOST,
+            leastRanks,
+            least)
+        .orNull();
+  }
+
+  /** Null with fewer than two ranks that have a sketch, and with more than are worth a matrix. */
+  private RankGeometry geometry(double[][] sketches) {
+    long sketched = Arrays.stream(sketches).filter(Objects::nonNull).count();
+    if (sketched < 2 || sketched > MOST_SKETCHED_RANKS) {
+      return null;
+    }
+    float[][] rows = new float[sketches.length][];
+    for (int i = 0; i < rows.length; i++) {
+      rows[i] = sketches[i] == null ? null : floats(sketches[i]);
+    }
+    return matrices.geometry(rows);
+  }
+
+  private static float[] floats(double[] values) {
+    float[] floats = new float[values.length];
+    for (int i = 0; i < values.length; i++) {
+      floats[i] = (float) values[i];
+    }
+    return floats;
   }
 
   /** Of the mean gradient, whatever the reduction is. */

@@ -1,6 +1,7 @@
 package io.gradflow.core.norm;
 
 import io.gradflow.core.Rejection;
+import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.shard.GroupNotice;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.Manifest;
@@ -50,7 +51,7 @@ public final class Merging {
   /** New machines go on with the state. */
   final void restart() {
     combiner = new ShardCombiner(combining);
-    assembler = new StepAssembler(assembling);
+    assembler = new StepAssembler(assembling, new PlainMatrices());
   }
 
   /** Tells the manifest to everybody. */

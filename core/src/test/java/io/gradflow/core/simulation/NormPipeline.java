@@ -1,6 +1,7 @@
 package io.gradflow.core.simulation;
 
 import io.gradflow.core.Rejection;
+import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.norm.GroupState;
 import io.gradflow.core.norm.Limits;
 import io.gradflow.core.norm.RunState;
@@ -80,7 +81,8 @@ final class NormPipeline {
     for (int i = 0; i < parallelism; i++) {
       subtasks.add(
           new Subtask(
-              new ShardCombiner(workload.combining), new StepAssembler(workload.assembling)));
+              new ShardCombiner(workload.combining),
+              new StepAssembler(workload.assembling, new PlainMatrices())));
     }
   }
 

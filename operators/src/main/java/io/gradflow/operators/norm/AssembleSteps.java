@@ -1,5 +1,6 @@
 package io.gradflow.operators.norm;
 
+import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.norm.AssemblingPolicy;
 import io.gradflow.core.norm.AssemblyIndex;
 import io.gradflow.core.norm.Lane;
@@ -41,7 +42,7 @@ public final class AssembleSteps
   @Override
   public void open(OpenContext openContext) {
     RuntimeContext context = getRuntimeContext();
-    assembler = new StepAssembler(policy);
+    assembler = new StepAssembler(policy, new PlainMatrices());
     alarm = new Alarm(context);
     state =
         new RunState(
