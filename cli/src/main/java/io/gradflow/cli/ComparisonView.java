@@ -9,6 +9,7 @@ import io.gradflow.core.compare.LeftOut;
 import io.gradflow.core.compare.Measure;
 import io.gradflow.core.compare.RunMeasure;
 import io.gradflow.core.compare.Scale;
+import io.gradflow.core.signal.DepthProfile;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -54,6 +55,8 @@ final class ComparisonView {
     lines.add(side("after", after, width));
     lines.add("");
     runMeasures(comparison, width, lines);
+    depth("before", comparison.depthBefore(), comparison, width, lines);
+    depth("after", comparison.depthAfter(), comparison, width, lines);
     if (shown > 0 && !comparison.layers().isEmpty()) {
       lines.add("");
       layers(comparison, width, shown, lines);
@@ -102,6 +105,31 @@ final class ComparisonView {
             "%10s ".formatted(octaves ? factor(change.difference()) : signed(change.difference())))
         .add(Style.FAINT, "%10s".formatted(error(change, octaves)))
         .toString();
+  }
+
+  /** How the gradient fares on its way to the input, if enough depths are known. */
+  private void depth(
+      String when, DepthProfile profile, Comparison comparison, int width, List<String> lines) {
+    if (profile == null) {
+      return;
+    }
+    StyledLine line =
+        line(width)
+            .addPadded(Style.PLAIN, "  depth, " + when, 17)
+            .add(profile.perLayer())
+            .add(
+                String.format(
+                    Locale.ROOT, " toward the input, %+.2f octaves in all", -profile.drop()));
+    DepthProfile.Boundary boundary = profile.steepest();
+    if (boundary != null && boundary.isBreak()) {
+      List<LayerChange> weights = comparison.weightsByDepth();
+      line.add(
+          ", breaks between %s and %s"
+              .formatted(
+                  weights.get(boundary.inputSide()).layer().name(),
+                  weights.get(boundary.lossSide()).layer().name()));
+    }
+    lines.add(line.toString());
   }
 
   private void layers(Comparison comparison, int width, int shown, List<String> lines) {

@@ -178,9 +178,12 @@ class ComparisonTest {
             .steps(64, UnaryOperator.identity())
             .steps(64, draft -> draft.slope(14))
             .at(64);
-    Change slope = comparison.run().get(RunMeasure.DEPTH_SLOPE);
-    assertThat(slope.difference()).isCloseTo(2, within(0.05));
-    assertThat(slope.isSignificant()).isTrue();
+    assertThat(comparison.weightsByDepth())
+        .extracting(weight -> weight.layer().name())
+        .startsWith("block0.weight", "block1.weight")
+        .hasSize(8);
+    assertThat(comparison.depthAfter().slope() - comparison.depthBefore().slope())
+        .isCloseTo(2, within(0.05));
   }
 
   @Test
