@@ -128,6 +128,22 @@ class ComparisonTest {
   }
 
   @Test
+  void aJumpIntoASlowCurveIsLargeAndUnsettled() {
+    Comparison comparison =
+        new TwoSpans(9, 0)
+            .steps(60, UnaryOperator.identity())
+            .steps(
+                60,
+                draft -> draft.raise("block3.weight", 8 - Math.pow(draft.number() - 90, 2) / 150))
+            .at(60);
+    Change change = layer(comparison, "block3.weight").rms();
+    assertThat(change.difference()).isGreaterThan(5);
+    assertThat(change.isSignificant()).isFalse();
+    assertThat(change.isUnsettled()).isTrue();
+    assertThat(comparison.sentence()).endsWith(" of block3.weight, and longer spans would tell.");
+  }
+
+  @Test
   void aFewStepsAreComparedAndCalledTooFew() {
     Comparison comparison =
         new TwoSpans(3, 0)
