@@ -103,7 +103,7 @@ final class ComparisonJson {
     node.put("difference", finite(change.difference()));
     node.put("standardError", finite(change.standardError()));
     node.put("p", finite(change.p())).put("familyP", finite(change.familyP()));
-    return node.put("significant", change.isSignificant());
+    return node.put("significant", change.isSignificant()).put("unsettled", change.isUnsettled());
   }
 
   private static ObjectNode estimate(Estimate estimate) {

@@ -22,7 +22,8 @@ import java.util.stream.Collectors;
  * the input on with a bar of how its gradient's magnitude changed. Pure.
  *
  * <p>All layers share one scale, so that rows compare. What is more than noise has a star, and
- * colour where there is any; a name that is too long for the terminal is cut, a file has it whole.
+ * colour where there is any; what may be, a tilde; a name that is too long for the terminal is cut,
+ * a file has it whole.
  */
 final class ComparisonView {
   private static final int MOST_COLUMNS_OF_A_SENTENCE = 120;
@@ -155,6 +156,9 @@ final class ComparisonView {
             .toString());
     drawn.forEach(layer -> lines.add(layer(layer, bar, width, nameWidth)));
     StyledLine legend = line(width).add(Style.FAINT, "* more than noise from step to step");
+    if (drawn.stream().anyMatch(layer -> layer.rms().isUnsettled())) {
+      legend.add(Style.FAINT, "  ~ large, but longer spans are needed to tell");
+    }
     if (drawn.size() < comparison.layers().size()) {
       legend.add(
           Style.FAINT,
@@ -271,7 +275,7 @@ final class ComparisonView {
   }
 
   private static String mark(Change change) {
-    return change.isSignificant() ? "* " : "  ";
+    return change.isSignificant() ? "* " : change.isUnsettled() ? "~ " : "  ";
   }
 
   private static Style style(Change change) {

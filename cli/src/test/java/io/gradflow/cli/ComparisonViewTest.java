@@ -33,7 +33,7 @@ class ComparisonViewTest {
             after   gpt-small  steps 200 to 299 (100)
 
               the run            before      after     change    ± error
-              loss                0.854     0.7563   -0.09766    0.05635
+            * loss                0.854     0.7563   -0.09766  0.0001904
             * learning rate         0.1       0.05       ×0.5         ×1
               batch                  32         32         ×1         ×1
               global norm        0.3036          -          -          -
@@ -67,7 +67,7 @@ class ComparisonViewTest {
             after   run  steps 64 to 127 (64)
 
               the run            before      after     change    ± error
-              loss               0.9692     0.9067    -0.0625    0.03607
+            * loss               0.9692     0.9067    -0.0625          0
               learning rate         0.1        0.1         ×1         ×1
               batch                  32         32         ×1         ×1
             * global norm        0.3031  1.284e+05 ×4.237e+05     ×1.011
@@ -98,7 +98,7 @@ class ComparisonViewTest {
     assertThat(text)
         .contains(
             "only before: mid\n", "only after: norm?[2J\n", "before  small  steps 0 to 63 (64)")
-        .startsWith("No layer has the 32 complete, finite and nonzero steps on either side");
+        .startsWith("No layer has the 50 complete, finite and nonzero steps on either side");
   }
 
   @Test
