@@ -6,13 +6,16 @@ import io.gradflow.core.window.WindowSignals.Link;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 
 /**
  * Finds what the layers of a window go with: the loss, the learning rate, and each other.
  *
  * <p>Compared are the changes from one step to the next: what has a trend correlates with
- * everything that has one. Steps lie on a grid as wide as they are published; one that is missing
- * or was skipped leaves a gap, and so does one in which a layer has no logarithm.
+ * everything that has one. And of these only the ranks: of two layers with a spike each, the values
+ * correlate at the lag between the spikes, by chance. Steps lie on a grid as wide as they are
+ * published; one that is missing or was skipped leaves a gap, and so does one in which a layer has
+ * no logarithm.
  */
 final class WindowLinks {
   /** In windows of more layers no partners are sought: that takes time by their square. */
@@ -20,6 +23,9 @@ final class WindowLinks {
 
   private static final int MAX_LAG = 8;
   private static final int LAGS = 2 * MAX_LAG + 1;
+
+  /** Of the largest value: changes that differ by less are equal, as those of a straight line. */
+  private static final double ROUNDING = 1e-9;
 
   private final Matrices matrices;
   private final long[] steps;
@@ -100,7 +106,7 @@ final class WindowLinks {
     return b == 0 ? a : greatestCommonDivisor(b, a % b);
   }
 
-  /** From each place of the grid to the next; with too few of them all are gaps. */
+  /** Ranks of the changes from each place of the grid to the next, of what is known of both. */
   private double[] changes(double[] values) {
     double[] grid = new double[places];
     Arrays.fill(grid, Double.NaN);
@@ -110,16 +116,28 @@ final class WindowLinks {
         grid[(int) place] = values[i];
       }
     }
-    double[] changes = new double[places - 1];
-    int known = 0;
-    for (int t = 0; t < changes.length; t++) {
-      changes[t] = grid[t + 1] - grid[t];
-      known += Double.isFinite(changes[t]) ? 1 : 0;
+    double largest = Arrays.stream(grid).filter(Double::isFinite).map(Math::abs).max().orElse(0);
+    double digit = largest * ROUNDING;
+    return ranks(
+        IntStream.range(1, places)
+            .mapToDouble(t -> Math.rint((grid[t] - grid[t - 1]) / digit))
+            .toArray());
+  }
+
+  /** Equal values share their ranks. What is not finite has none, nor have too few values. */
+  private static double[] ranks(double[] values) {
+    double[] ranks = new double[values.length];
+    Arrays.fill(ranks, Double.NaN);
+    boolean enough = Arrays.stream(values).filter(Double::isFinite).count() >= Link.MIN_PAIRS;
+    for (int t = 0; t < ranks.length && enough; t++) {
+      if (Double.isFinite(values[t])) {
+        ranks[t] = 0;
+        for (double other : values) {
+          ranks[t] += other < values[t] ? 1 : other == values[t] ? 0.5 : 0;
+        }
+      }
     }
-    if (known < Link.MIN_PAIRS) {
-      Arrays.fill(changes, Double.NaN);
-    }
-    return changes;
+    return ranks;
   }
 
   /** Null where it may be chance: the strongest of so many others is strong by chance. */

@@ -58,7 +58,7 @@ public record WindowSignals(
    * by chance in 1 of 100 layers. There is none where it does not, with fewer than {@value
    * #MIN_PAIRS} pairs of changes, and in open windows.
    *
-   * @param correlation of the changes, -1 to 1
+   * @param correlation of the ranks of the changes (Spearman's), -1 to 1
    * @param lag in steps; positive: the layer follows
    * @param pairs of changes it is computed from
    */
