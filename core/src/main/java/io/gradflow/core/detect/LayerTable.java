@@ -4,11 +4,13 @@ import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerKind;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.MeshAxis;
+import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -44,6 +46,8 @@ public final class LayerTable {
   private final int pipelineStages;
   private final boolean averages;
   private final boolean[] optional;
+  private final int[] tiedTo;
+  private final boolean[] copiedAlong;
 
   private LayerTable(Manifest manifest) {
     List<Layer> layers = manifest.layers();
@@ -57,6 +61,9 @@ public final class LayerTable {
     mayDie = new boolean[size];
     zeroInit = new boolean[size];
     optional = new boolean[size];
+    tiedTo = new int[size];
+    var indices = new HashMap<String, Integer>();
+    layers.forEach(layer -> indices.put(layer.name(), indices.size()));
     for (int i = 0; i < size; i++) {
       Layer layer = layers.get(i);
       names[i] = layer.name();
@@ -69,6 +76,7 @@ public final class LayerTable {
               && layer.kind() != LayerKind.EMBEDDING
               && layer.kind() != LayerKind.EXPERT;
       zeroInit[i] = layer.zeroInit();
+      tiedTo[i] = layer.tiedTo() == null ? -1 : indices.getOrDefault(layer.tiedTo(), i);
       optional[i] = !layer.trainable() || layer.tiedTo() != null;
     }
     mesh = manifest.mesh();
@@ -78,6 +86,12 @@ public final class LayerTable {
             .mapToInt(MeshAxis::size)
             .reduce(1, (a, b) -> a * b);
     pipelineStages = pipelineStages(manifest);
+    copiedAlong = new boolean[mesh.size()];
+    for (int axis = 0; axis < copiedAlong.length; axis++) {
+      int along = axis;
+      copiedAlong[axis] =
+          layers.stream().allMatch(l -> l.placement().get(along) == Placement.REPLICATE);
+    }
     averages = !manifest.reduceOp().equals("sum");
     peers = peers(layers);
     weightsByDepth =
@@ -171,6 +185,11 @@ public final class LayerTable {
     return workers;
   }
 
+  /** Whether ranks along the dimension hold the same of every layer. */
+  boolean isCopiedAlong(int axis) {
+    return copiedAlong[axis];
+  }
+
   /** How many manifests make up the model: more than 1 if this is of a pipeline stage alone. */
   int pipelineStages() {
     return pipelineStages;
@@ -184,6 +203,11 @@ public final class LayerTable {
   /** Whether the layer is frozen or tied to another, and no part of the global norm. */
   boolean isOptional(int layer) {
     return optional[layer];
+  }
+
+  /** The layer whose tensor this one shares; itself if that is in another manifest; -1 if none. */
+  int tiedTo(int layer) {
+    return tiedTo[layer];
   }
 
   /**

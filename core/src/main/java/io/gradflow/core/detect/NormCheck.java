@@ -136,8 +136,8 @@ final class NormCheck {
     double said = reported[worst];
     boolean alike = Arrays.stream(reported).allMatch(r -> !(error(r, said) > tolerance));
     supposeWholeNorms();
-    supposeSumsOverRanks();
     supposeOtherNorms();
+    supposeSumsOverRanks();
     supposeFactors(said);
     supposeFormats(said);
     String why =
@@ -165,9 +165,10 @@ final class NormCheck {
     return new Disagreement(alike ? null : (Integer) ranks[worst], said, expected, message);
   }
 
-  /** Four digits: enough to see a difference of one in a thousand. */
+  /** Four digits: enough to see a difference of one in a thousand; whole numbers whole. */
   static String digits(double value) {
-    return String.format(Locale.ROOT, "%.4g", value);
+    boolean isWhole = value == Math.rint(value) && Math.abs(value) < 1e9;
+    return String.format(Locale.ROOT, isWhole ? "%.0f" : "%.4g", value);
   }
 
   private void supposeWholeNorms() {
@@ -212,6 +213,45 @@ final class NormCheck {
     }
   }
 
+  private void supposeOtherNorms() {
+    double sum = 0;
+    double ones = step.norms().l1() == null ? Double.NaN : 0;
+    double most = 0;
+    double tied = 0;
+    double frozen = 0;
+    for (int layer = 0; layer < table.size(); layer++) {
+      double l2 = step.norms().l2()[layer];
+      if (table.tiedTo(layer) >= 0) {
+        double shared = step.norms().l2()[table.tiedTo(layer)];
+        tied += shared * shared;
+      } else if (table.isOptional(layer)) {
+        frozen += Double.isNaN(l2) ? 0 : l2 * l2;
+      } else {
+        sum += l2;
+        ones += step.norms().l1() == null ? 0 : step.norms().l1()[layer];
+        most = Math.max(most, step.norms().linf()[layer]);
+      }
+    }
+    double withTied = Math.sqrt(norm * norm + tied);
+    suppose(i -> withTied, "it counts tied layers twice", "Count each tensor once");
+    double withFrozen = Math.sqrt(norm * norm + frozen);
+    suppose(i -> withFrozen, "it counts frozen layers too", "Leave them out");
+    suppose(i -> norm * norm, "it is the square of the norm", "Take the root");
+    if (table.pipelineStages() > 1) {
+      // The others are of this stage's layers only.
+      return;
+    }
+    double added = sum;
+    suppose(
+        i -> added,
+        "it is the sum of the layers' norms",
+        "Take the root of the sum of their squares");
+    double abs = ones;
+    suppose(i -> abs, "it is the L1 norm", "Take the L2 norm");
+    double largest = most;
+    suppose(i -> largest, "it is the largest magnitude", "Take the L2 norm");
+  }
+
   private void supposeSumsOverRanks() {
     suppose(
         i -> reduced[i],
@@ -224,21 +264,23 @@ final class NormCheck {
     List<MeshAxis> mesh = table.mesh();
     for (int axes = 1; axes < 1 << mesh.size(); axes++) {
       String names = names(mesh, axes);
-      if (names == null) {
-        continue;
-      }
-      double[] rooted = rootsOverGroups(reduced, axes);
+      double[] rooted = names == null ? null : rootsOverGroups(reduced, axes);
       if (rooted == null) {
         continue;
       }
-      suppose(
-          i -> rooted[i] >= norm ? Double.NaN : rooted[i],
-          "its squares are added up over %s alone".formatted(names),
-          "Add them up over every dimension of the mesh that has slices");
-      suppose(
-          i -> rooted[i] >= norm ? rooted[i] : Double.NaN,
-          "its squares are added up over %s, where some layers have copies".formatted(names),
-          "Count each copied layer once");
+      boolean tooMuch = false;
+      for (int k = 0; k < wrongs; k++) {
+        tooMuch |= rooted[wrong[k]] > norm;
+      }
+      supposeSumOverAxes(names, tooMuch, i -> rooted[i]);
+    }
+    for (int axes = 1; axes < 1 << mesh.size(); axes++) {
+      String names = names(mesh, axes);
+      if (names != null && isCopied(axes)) {
+        // What single ranks hold may be unknown, where one copy reports for all.
+        double copied = norm * Math.sqrt(members(axes));
+        supposeSumOverAxes(names, true, i -> copied);
+      }
     }
     for (int axes = 1; axes < 1 << mesh.size(); axes++) {
       String names = names(mesh, axes);
@@ -267,37 +309,15 @@ final class NormCheck {
         "Add up their squares instead");
   }
 
-  private void supposeOtherNorms() {
-    double sum = 0;
-    double ones = step.norms().l1() == null ? Double.NaN : 0;
-    double most = 0;
-    double more = 0;
-    for (int layer = 0; layer < table.size(); layer++) {
-      double l2 = step.norms().l2()[layer];
-      if (table.isOptional(layer)) {
-        more += Double.isNaN(l2) ? 0 : l2 * l2;
-        continue;
-      }
-      sum += l2;
-      ones += step.norms().l1() == null ? 0 : step.norms().l1()[layer];
-      most = Math.max(most, step.norms().linf()[layer]);
-    }
-    if (table.pipelineStages() > 1) {
-      // These are of this stage's layers only.
-      return;
-    }
-    double all = Math.sqrt(norm * norm + more);
-    suppose(i -> all, "it counts tied or frozen layers too", "Count each trained tensor once");
-    double added = sum;
+  private void supposeSumOverAxes(String names, boolean tooMuch, IntToDoubleFunction prediction) {
     suppose(
-        i -> added,
-        "it is the sum of the layers' norms",
-        "Take the root of the sum of their squares");
-    suppose(i -> norm * norm, "it is the square of the norm", "Take the root");
-    double abs = ones;
-    suppose(i -> abs, "it is the L1 norm", "Take the L2 norm");
-    double largest = most;
-    suppose(i -> largest, "it is the largest magnitude", "Take the L2 norm");
+        prediction,
+        tooMuch
+            ? "its squares are added up over %s, where layers have copies".formatted(names)
+            : "its squares are added up over %s alone".formatted(names),
+        tooMuch
+            ? "Count each copied slice once"
+            : "Add them up over every dimension of the mesh that has slices");
   }
 
   private void supposeFactors(double said) {
@@ -317,7 +337,7 @@ final class NormCheck {
     if (step.scalars().lossScale() == null
         && octaves > FEWEST_OCTAVES_OF_A_SCALE - 0.5
         && octaves < Float.MAX_EXPONENT) {
-      double scale = Math.scalb(1, (int) Math.rint(octaves));
+      double scale = Math.scalb(1.0, (int) Math.rint(octaves));
       suppose(
           i -> norm / scale,
           "the published gradient is still multiplied by a loss scale of %s that no shard declares"
@@ -331,6 +351,10 @@ final class NormCheck {
   }
 
   private void supposeFormats(double said) {
+    suppose(
+        i -> bfloat16(norm),
+        "it is rounded to the 8 significant bits of a bfloat16",
+        "Take and keep it in float32, whatever the gradient's format");
     if (best.mistake != null || !(norm > 0)) {
       return;
     }
@@ -348,17 +372,19 @@ final class NormCheck {
               0,
               "its squares have vanished, as they do in 16-bit formats",
               "Take it in float32 or wider");
-    } else if (isBfloat16(said) && error(said, norm) < 0.5) {
+    } else if (bfloat16(said) == said && said < norm) {
       best =
           new Guess(
               0,
-              "it has the 8 significant bits of a bfloat16",
+              "it has no more bits than a bfloat16, in which sums of squares stop growing",
               "Take it in float32, whatever the gradient's format");
     }
   }
 
-  private static boolean isBfloat16(double value) {
-    return (float) value == value && (Float.floatToIntBits((float) value) & 0xFFFF) == 0;
+  /** The nearest of the floats that a bfloat16 can hold, ties to even. */
+  private static double bfloat16(double value) {
+    int bits = Float.floatToIntBits((float) value);
+    return Float.intBitsToFloat(bits + 0x7FFF + (bits >>> 16 & 1) & 0xFFFF_0000);
   }
 
   /** Names the mistake if it predicts what the wrong ranks report better than those before it. */
@@ -392,10 +418,7 @@ final class NormCheck {
    * dimensions only; NaN where one of them is unknown. Null if no group is known.
    */
   private double[] rootsOverGroups(double[] norms, int axes) {
-    int members = 1;
-    for (int axis = 0; axis < table.mesh().size(); axis++) {
-      members *= (axes & 1 << axis) == 0 ? 1 : table.mesh().get(axis).size();
-    }
+    int members = members(axes);
     if (ranks.length < members) {
       return null;
     }
@@ -411,6 +434,23 @@ final class NormCheck {
       roots[i] = group[1] == members ? Math.sqrt(group[0]) : Double.NaN;
     }
     return roots;
+  }
+
+  private boolean isCopied(int axes) {
+    boolean copied = true;
+    for (int axis = 0; axis < table.mesh().size(); axis++) {
+      copied &= (axes & 1 << axis) == 0 || table.isCopiedAlong(axis);
+    }
+    return copied;
+  }
+
+  /** How many ranks differ along these dimensions only. */
+  private int members(int axes) {
+    int members = 1;
+    for (int axis = 0; axis < table.mesh().size(); axis++) {
+      members *= (axes & 1 << axis) == 0 ? 1 : table.mesh().get(axis).size();
+    }
+    return members;
   }
 
   /** The rank with its coordinates along these dimensions set to 0. */

@@ -29,6 +29,7 @@ import java.util.stream.IntStream;
  * @param form of the shards
  * @param records a rank's shard of a stage is split into at most so many
  * @param lossScales per step; null elements: none is declared
+ * @param clipCoef what the published REDUCED gradients were clipped by; null if they were not
  * @param firstStep number of the first step
  * @param absent a rank that never reports, -1 if all do
  * @param bad whether one worker's gradient has an element that is no finite number
@@ -44,6 +45,7 @@ record Composition(
     Form form,
     int records,
     List<Double> lossScales,
+    Double clipCoef,
     long firstStep,
     int absent,
     boolean bad) {
@@ -119,9 +121,9 @@ record Composition(
   }
 
   /** What gradients of a step are multiplied by. */
-  double scale(long step) {
+  double scale(Stage stage, long step) {
     Double scale = lossScales.get(steps().indexOf(step));
-    return scale == null ? 1 : scale;
+    return (scale == null ? 1 : scale) * (clipCoef == null || stage == Stage.LOCAL ? 1 : clipCoef);
   }
 
   boolean isDue(Model model, Stage stage, int rank, long step) {
@@ -133,6 +135,12 @@ record Composition(
       }
     }
     return false;
+  }
+
+  /** Whether no rank leaves its REDUCED gradient to a copy of it. */
+  boolean everyRankReduces() {
+    int rank = worldSize() - 1;
+    return modelsOf(rank).stream().allMatch(m -> isDue(m, Stage.REDUCED, rank, firstStep));
   }
 
   int axis(String name) {
@@ -148,7 +156,7 @@ record Composition(
 
   @Override
   public String toString() {
-    return "seed %d: %s; %s; %s%s; %d micro-batches%s; %s in up to %d records; scales %s from step %d%s%s"
+    return "seed %d: %s; %s; %s%s; %d micro-batches%s; %s in up to %d records; scales %s%s from step %d%s%s"
         .formatted(
             seed,
             mesh.stream().map(a -> a.name() + " " + a.size()).collect(Collectors.joining(" x ")),
@@ -162,6 +170,7 @@ record Composition(
             form,
             records,
             lossScales,
+            clipCoef == null ? "" : ", clipped by " + clipCoef,
             firstStep,
             absent < 0 ? "" : ", rank " + absent + " absent",
             bad ? ", not finite" : "");
@@ -244,6 +253,7 @@ record Composition(
           any(Form.values()),
           1 + random.nextInt(4),
           scales,
+          oneIn(6) ? 1 - 0.99 * random.nextDouble() : null,
           2L * random.nextInt(500),
           oneIn(5) ? random.nextInt(world) : -1,
           oneIn(8));

@@ -2,6 +2,8 @@ package io.gradflow.core.conformance;
 
 import io.gradflow.core.norm.Merging;
 import io.gradflow.core.norm.NormColumns;
+import io.gradflow.core.norm.Refusal;
+import io.gradflow.core.norm.Refusals;
 import io.gradflow.core.norm.ShardFate;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.NonFinite;
@@ -10,6 +12,7 @@ import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -29,11 +32,15 @@ final class Conformance {
     tolerance = composition.form() == Composition.Form.RAW ? OF_RAW_VALUES : OF_COLUMNS;
   }
 
-  /** The steps of a composition as they are published, read in a wrong way or not. */
-  static Merging merged(Composition composition, Misreading misreading) {
+  /**
+   * The steps of a composition as they are published, read in a wrong way or not.
+   *
+   * @param mistake the trainer's in the global norm that it reports; null if it reports none
+   */
+  static Merging merged(Composition composition, Misreading misreading, TrainerMistake mistake) {
     Merging merging = new Merging(composition.models().get(0).run());
     composition.models().forEach(m -> merging.manifested(misreading.manifest(m.run().manifest())));
-    for (Shard shard : new Publication(composition).delivered()) {
+    for (Shard shard : new Publication(composition, mistake).delivered()) {
       merging.send(misreading.shard(shard));
     }
     merging.end();
@@ -43,7 +50,7 @@ final class Conformance {
   /** What is not as it must be, each in one line that says which composition it was. */
   static List<String> differences(Composition composition, Misreading misreading) {
     Conformance conformance = new Conformance(composition);
-    conformance.judge(merged(composition, misreading));
+    conformance.judge(merged(composition, misreading, null));
     return conformance.differences;
   }
 
@@ -117,14 +124,17 @@ final class Conformance {
   private void judge(String what, Expectation expected, Step step, int layer) {
     NormColumns norms = step.norms();
     boolean refused = expected.refusal() != null;
+    equal(
+        what + "refusal",
+        Optional.ofNullable(expected.refusal()),
+        Optional.ofNullable(refusal(norms.refusals(), layer)));
     double l1 = norms.l1() == null ? Double.NaN : norms.l1()[layer];
     close(what + "l1", refused ? Double.NaN : expected.l1(), l1);
     close(what + "l2", refused ? Double.NaN : expected.l2(), norms.l2()[layer]);
     close(what + "linf", refused ? Double.NaN : expected.linf(), norms.linf()[layer]);
     close(what + "rms", refused ? Double.NaN : expected.rms(), norms.rms()[layer]);
     long zeros = norms.zeros() == null ? -1 : norms.zeros()[layer];
-    if (expected.refusal() == Expectation.Refusal.PARTIAL
-        || expected.refusal() == Expectation.Refusal.NOTHING_RECEIVED) {
+    if (expected.refusal() == Refusal.PARTIAL || expected.refusal() == Refusal.NOT_RECEIVED) {
       close(what + "finiteL2", Double.NaN, norms.finiteL2()[layer]);
       equal(what + "zeros", -1L, zeros);
       equal(what + "non-finite", List.of(0L, 0L, 0L), nonFinite(norms.nonFinite(), layer));
@@ -137,6 +147,11 @@ final class Conformance {
         what + "non-finite",
         List.of(finite.nans(), finite.posInfs(), finite.negInfs()),
         nonFinite(norms.nonFinite(), layer));
+  }
+
+  private static Refusal refusal(Refusals refusals, int layer) {
+    int at = refusals == null ? -1 : Arrays.binarySearch(refusals.layers(), layer);
+    return at < 0 ? null : refusals.reasons().get(at);
   }
 
   private static List<Long> nonFinite(NonFinite bad, int layer) {
@@ -195,7 +210,7 @@ final class Conformance {
     float[] held = gradient.held(tensor, Stage.LOCAL, coords, composition.accumSteps() - 1);
     double squares = 0;
     for (int i = slice.from(); i < slice.to(); i++) {
-      double value = held[i] / gradient.scale();
+      double value = held[i] / gradient.scale(Stage.LOCAL);
       squares += Double.isFinite(value) ? value * value : 0;
     }
     return squares;

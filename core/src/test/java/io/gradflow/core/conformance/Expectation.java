@@ -1,5 +1,6 @@
 package io.gradflow.core.conformance;
 
+import io.gradflow.core.norm.Refusal;
 import io.gradflow.core.shard.Stage;
 import java.util.Arrays;
 import java.util.Map;
@@ -14,16 +15,6 @@ import java.util.TreeMap;
  */
 record Expectation(
     Refusal refusal, long received, double l1, double l2, double linf, double rms, Finite finite) {
-
-  /** Why a layer has no norm. */
-  enum Refusal {
-    /** The framework leaves it unreduced along a mesh dimension. */
-    PARTIAL,
-    /** No REDUCED gradient of it was published at this step. */
-    NOTHING_RECEIVED,
-    /** An element of it is no finite number. */
-    NOT_FINITE
-  }
 
   /**
    * What is known of the elements whatever they are.
@@ -68,7 +59,7 @@ record Expectation(
     Finite finite = new Finite(Math.sqrt(squares), zeros, bad[0], bad[1], bad[2]);
     boolean isFinite = Arrays.stream(bad).sum() == 0;
     return new Expectation(
-        count == 0 ? Refusal.NOTHING_RECEIVED : isFinite ? null : Refusal.NOT_FINITE,
+        count == 0 ? Refusal.NOT_RECEIVED : isFinite ? null : Refusal.NON_FINITE,
         count,
         sum,
         Math.sqrt(squares),

@@ -10,18 +10,17 @@ import java.util.Random;
  * The gradient of one step of a composition, known as a whole: what each data-parallel worker has
  * of each tensor after each micro-batch, and their mean. What ranks hold is cut from it.
  *
- * <p>What a rank holds is a float, multiplied by the loss scale. The known values are these very
- * floats, divided by the scale in double: the suite judges how norms are put together, not how a
- * trainer rounds.
+ * <p>What a rank holds is a float, multiplied by the loss scale and, once reduced, by the
+ * coefficient of the clip. The known values are these very floats, divided by both in double: the
+ * suite judges how norms are put together, not how a trainer rounds.
  */
 final class KnownGradient {
   private final Composition composition;
   private final long step;
-  private final double scale;
   private final Map<String, Tensors> tensors = new HashMap<>();
 
   /**
-   * Of one tensor, all times the loss scale.
+   * Of one tensor, as ranks hold it.
    *
    * @param batches worker x micro-batch: what has accumulated by then; the last is the worker's
    *     gradient
@@ -32,7 +31,6 @@ final class KnownGradient {
   KnownGradient(Composition composition, long step) {
     this.composition = composition;
     this.step = step;
-    scale = composition.scale(step);
     List<Tensor> all = composition.models().stream().flatMap(m -> m.tensors().stream()).toList();
     Random random = new Random(composition.seed() * 0x9E3779B97F4A7C15L + step);
     int badTensor = composition.bad() ? random.nextInt(all.size()) : -1;
@@ -44,8 +42,13 @@ final class KnownGradient {
     }
   }
 
-  double scale() {
-    return scale;
+  long step() {
+    return step;
+  }
+
+  /** What held values are multiplied by. */
+  double scale(Stage stage) {
+    return composition.scale(stage, step);
   }
 
   private Tensors draw(int elements, Random random, boolean bad) {
@@ -67,7 +70,7 @@ final class KnownGradient {
         for (int i = 0; i < elements; i++) {
           boolean isBad = worker == badWorker && i == badElement && batch == batches - 1;
           sum[i] += isBad ? badValue : common[i] * (1 + random.nextGaussian()) / batches;
-          accumulated[worker][batch][i] = (float) (scale * sum[i]);
+          accumulated[worker][batch][i] = (float) (scale(Stage.LOCAL) * sum[i]);
         }
       }
       for (int i = 0; i < elements; i++) {
@@ -76,7 +79,7 @@ final class KnownGradient {
     }
     float[] reduced = new float[elements];
     for (int i = 0; i < elements; i++) {
-      reduced[i] = (float) (scale * mean[i]);
+      reduced[i] = (float) (scale(Stage.REDUCED) * mean[i]);
     }
     return new Tensors(accumulated, reduced);
   }
@@ -109,12 +112,12 @@ final class KnownGradient {
     return part;
   }
 
-  /** The known reduced values of a tensor, without the loss scale. */
+  /** The known reduced values of a tensor, neither scaled nor clipped. */
   double[] reduced(Tensor tensor) {
     float[] held = tensors.get(tensor.owner()).reduced();
     double[] values = new double[held.length];
     for (int i = 0; i < held.length; i++) {
-      values[i] = held[i] / scale;
+      values[i] = held[i] / scale(Stage.REDUCED);
     }
     return values;
   }

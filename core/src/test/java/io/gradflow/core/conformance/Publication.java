@@ -1,6 +1,7 @@
 package io.gradflow.core.conformance;
 
 import io.gradflow.core.norm.TestRun.ShardBuilder;
+import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Measurement;
 import io.gradflow.core.shard.NonFinite;
@@ -16,10 +17,15 @@ import java.util.stream.IntStream;
 /** The shards that a composition's ranks publish of a known gradient. */
 final class Publication {
   private final Composition composition;
+  private final TrainerMistake mistake;
   private final Random random;
 
-  Publication(Composition composition) {
+  /**
+   * @param mistake the trainer's in the global norm that it reports; null if it reports none
+   */
+  Publication(Composition composition, TrainerMistake mistake) {
     this.composition = composition;
+    this.mistake = mistake;
     random = new Random(~composition.seed() * 0x9E3779B97F4A7C15L);
   }
 
@@ -33,11 +39,16 @@ final class Publication {
   List<Shard> delivered() {
     List<KnownGradient> gradients =
         composition.steps().stream().map(step -> new KnownGradient(composition, step)).toList();
+    List<Trainer> trainers =
+        mistake == null
+            ? null
+            : gradients.stream().map(gradient -> new Trainer(composition, gradient)).toList();
     List<List<Shard>> ofRanks = new ArrayList<>();
     for (int rank = 0; rank < composition.worldSize(); rank++) {
       List<Shard> ofRank = new ArrayList<>();
       for (int i = 0; i < gradients.size() && rank != composition.absent(); i++) {
-        List<Shard> ofStep = shards(gradients.get(i), rank, composition.steps().get(i));
+        List<Shard> ofStep =
+            shards(gradients.get(i), trainers == null ? null : trainers.get(i), rank);
         for (Shard shard : List.copyOf(ofStep)) {
           if (random.nextInt(10) == 0) {
             ofStep.add(shard);
@@ -63,7 +74,8 @@ final class Publication {
     }
   }
 
-  private List<Shard> shards(KnownGradient gradient, int rank, long step) {
+  private List<Shard> shards(KnownGradient gradient, Trainer trainer, int rank) {
+    long step = gradient.step();
     List<Shard> shards = new ArrayList<>();
     for (Composition.Model model : composition.modelsOf(rank)) {
       for (Stage stage : Stage.values()) {
@@ -81,8 +93,16 @@ final class Publication {
                   .previousStep(step == composition.firstStep() ? -1 : step - 1)
                   .stage(stage)
                   .microBatch(batch, composition.accumSteps());
-          if (gradient.scale() != 1) {
-            shard.lossScale(gradient.scale());
+          if (gradient.scale(Stage.LOCAL) != 1) {
+            shard.lossScale(gradient.scale(Stage.LOCAL));
+          }
+          if (stage == Stage.REDUCED) {
+            if (composition.clipCoef() != null) {
+              shard.clip(new Clip(Clip.GLOBAL_NORM, null, composition.clipCoef(), true));
+            }
+            if (trainer != null) {
+              shard.reported(mistake.norm(trainer, rank));
+            }
           }
           shards.addAll(records(shard, stage, held(gradient, model, stage, rank, batch)));
         }
