@@ -69,8 +69,7 @@ class ConformanceTest {
     }
     for (Composition.Signal signal : Composition.Signal.values()) {
       ingredients.put(
-          signal.name(),
-          c -> c.signals().contains(signal) && c.form() == Composition.Form.COLUMNS);
+          signal.name(), c -> c.signals().contains(signal) && c.form() == Composition.Form.COLUMNS);
     }
     for (Tensor.Cut cut : Tensor.Cut.values()) {
       ingredients.put(cut.name(), c -> any(c, t -> t.cut() == cut));

@@ -59,15 +59,13 @@ final class PublishedSignals {
             histograms(row),
             null)
         .orNull();
-
   }
 
   private boolean carries(Signal signal, Stage of) {
     return stage == of && composition.signals().contains(signal);
   }
 
-  private float[] floats(
-      Signal signal, Stage of, Row[] rows, ToDoubleFunction<Row> value) {
+  private float[] floats(Signal signal, Stage of, Row[] rows, ToDoubleFunction<Row> value) {
     if (!carries(signal, of)) {
       return null;
     }

@@ -153,8 +153,7 @@ final class SignalConformance {
 
   private void judgeCount(Signal signal, int every, int layer, boolean whole, long[] column) {
     Tensor tensor = model.tensors().get(layer);
-    long expected =
-        IntStream.range(0, tensor.elements()).filter(i -> i % every == 0).count();
+    long expected = IntStream.range(0, tensor.elements()).filter(i -> i % every == 0).count();
     boolean known = column != null && column[layer] >= 0;
     if (known ? column[layer] != expected : whole && isSaid(signal)) {
       // Raw values are counted for what they are: none of them is subnormal.
