@@ -105,7 +105,7 @@ final class SignalConformance {
     double actual = column == null ? Double.NaN : column[layer];
     boolean known = !Double.isNaN(actual);
     String what = signal + " of " + model.tensors().get(layer).layer().name();
-    if (known && !whole || !known && whole && isSaid(signal)) {
+    if (known ? !whole : whole && isSaid(signal)) {
       differences.note(what, whole ? expected.get() : "nothing", actual);
     } else if (known && !(Math.abs(actual - expected.get()) <= tolerance)) {
       differences.note(what, expected.get(), actual);
