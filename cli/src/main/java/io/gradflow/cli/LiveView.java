@@ -25,7 +25,7 @@ final class LiveView {
   /** An odd number, so that a quiet layer rests on the middle one. */
   private static final String LEVELS = "▁▂▃▄▆▇█";
 
-  private static final int BAR_HALF = 8;
+  private static final OctaveBar BAR = new OctaveBar(SPAN);
   private static final int NUMBERS = 18;
   private static final int FIXED_LINES = 6;
   private static final String MESSAGE_INDENT = "    ";
@@ -110,9 +110,7 @@ final class LiveView {
     return line(width)
         .addPadded(Style.FAINT, "  by depth", nameWidth + 1)
         .add(Style.FAINT, "log2 norm  change  ")
-        .add(
-            Style.FAINT,
-            String.format(Locale.ROOT, "%-" + (2 * BAR_HALF + 3) + "s", "-4    octaves   +4"))
+        .add(Style.FAINT, BAR.title() + " ")
         .add(Style.FAINT, "last steps, newest right")
         .toString();
   }
@@ -137,7 +135,12 @@ final class LiveView {
                   ? " ".repeat(NUMBERS - 9)
                   : String.format(Locale.ROOT, "%+8.1f ", row.change()));
     }
-    bar(line.add(" "), row.change());
+    line.add(" ");
+    if (row.change() == RunSnapshot.LayerTrace.NON_FINITE) {
+      line.add(" ".repeat(OctaveBar.HALF)).add("|").add(Style.BROKEN, "X".repeat(OctaveBar.HALF));
+    } else {
+      BAR.add(line, style(row.change()), row.change());
+    }
     line.add(" ");
     int steps = Math.min(line.room(), row.changes().size());
     line.add(" ".repeat(Math.max(0, line.room() - steps)));
@@ -145,26 +148,6 @@ final class LiveView {
         .subList(row.changes().size() - steps, row.changes().size())
         .forEach(change -> step(line, change));
     return line.toString();
-  }
-
-  /** How far, and to which side: a block a half octave, an arrow where it leaves the scale. */
-  private static void bar(StyledLine line, double change) {
-    boolean broken = change == RunSnapshot.LayerTrace.NON_FINITE;
-    int cells =
-        Double.isNaN(change)
-            ? 0
-            : (int) Math.round(Math.min(Math.abs(change) / SPAN, 1) * BAR_HALF);
-    boolean beyond = Math.abs(change) > SPAN;
-    String blank = " ".repeat(BAR_HALF - cells);
-    if (broken) {
-      line.add(" ".repeat(BAR_HALF)).add("|").add(Style.BROKEN, "X".repeat(BAR_HALF));
-    } else if (change < 0) {
-      String blocks = beyond ? "◀" + "▒".repeat(cells - 1) : "▒".repeat(cells);
-      line.add(blank).add(style(change), blocks).add("|").add(" ".repeat(BAR_HALF));
-    } else {
-      String blocks = beyond ? "█".repeat(cells - 1) + "▶" : "█".repeat(cells);
-      line.add(" ".repeat(BAR_HALF)).add("|").add(style(change), blocks).add(blank);
-    }
   }
 
   /** One step of a layer: a level of the scale, or the mark of what is no level. */

@@ -59,6 +59,15 @@ class ArchitectureTest {
               "org.apache.kafka..", "org.apache.flink.connector..", "io.gradflow.jobs..");
 
   @ArchTest
+  static final ArchRule onlyAnalysisKnowsNd4j =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("io.gradflow.operators.analysis..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.nd4j..", "org.bytedeco..");
+
+  @ArchTest
   static final ArchRule jobsWireAndDoNotDecide =
       noClasses()
           .that()

@@ -33,7 +33,8 @@ class JobJarTest {
               entry("org.apache.flink.configuration.Configuration"),
               entry("org.slf4j.Logger"),
               entry("org.apache.logging.log4j.Logger"))
-          .noneMatch(name -> name.startsWith("org/apache/flink/runtime/") || name.endsWith(".SF"));
+          .noneMatch(name -> name.startsWith("org/apache/flink/runtime/") || name.endsWith(".SF"))
+          .noneMatch(name -> name.startsWith("org/nd4j/") || name.startsWith("org/bytedeco/"));
     }
     assertThat(JAR.length()).as("bytes").isLessThan(30L << 20);
   }

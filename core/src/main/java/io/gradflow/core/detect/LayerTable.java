@@ -3,10 +3,14 @@ package io.gradflow.core.detect;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerKind;
 import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.MeshAxis;
+import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -37,6 +41,13 @@ public final class LayerTable {
   private final boolean[] zeroInit;
   private final List<Peers> peers;
   private final int[] weightsByDepth;
+  private final List<MeshAxis> mesh;
+  private final int workers;
+  private final int pipelineStages;
+  private final boolean averages;
+  private final boolean[] optional;
+  private final int[] tiedTo;
+  private final boolean[] copiedAlong;
 
   private LayerTable(Manifest manifest) {
     List<Layer> layers = manifest.layers();
@@ -49,6 +60,10 @@ public final class LayerTable {
     dtypes = new String[size];
     mayDie = new boolean[size];
     zeroInit = new boolean[size];
+    optional = new boolean[size];
+    tiedTo = new int[size];
+    var indices = new HashMap<String, Integer>();
+    layers.forEach(layer -> indices.put(layer.name(), indices.size()));
     for (int i = 0; i < size; i++) {
       Layer layer = layers.get(i);
       names[i] = layer.name();
@@ -61,7 +76,23 @@ public final class LayerTable {
               && layer.kind() != LayerKind.EMBEDDING
               && layer.kind() != LayerKind.EXPERT;
       zeroInit[i] = layer.zeroInit();
+      tiedTo[i] = layer.tiedTo() == null ? -1 : indices.getOrDefault(layer.tiedTo(), i);
+      optional[i] = !layer.trainable() || layer.tiedTo() != null;
     }
+    mesh = manifest.mesh();
+    workers =
+        mesh.stream()
+            .filter(axis -> axis.name().startsWith("dp") || axis.name().equals("cp"))
+            .mapToInt(MeshAxis::size)
+            .reduce(1, (a, b) -> a * b);
+    pipelineStages = pipelineStages(manifest);
+    copiedAlong = new boolean[mesh.size()];
+    for (int axis = 0; axis < copiedAlong.length; axis++) {
+      int along = axis;
+      copiedAlong[axis] =
+          layers.stream().allMatch(l -> l.placement().get(along) == Placement.REPLICATE);
+    }
+    averages = !manifest.reduceOp().equals("sum");
     peers = peers(layers);
     weightsByDepth =
         IntStream.range(0, size)
@@ -144,6 +175,41 @@ public final class LayerTable {
     return reportsLocal;
   }
 
+  /** Dimensions of the device mesh, slowest first. */
+  List<MeshAxis> mesh() {
+    return mesh;
+  }
+
+  /** Number of data-parallel workers. */
+  int workers() {
+    return workers;
+  }
+
+  /** Whether ranks along the dimension hold the same of every layer. */
+  boolean isCopiedAlong(int axis) {
+    return copiedAlong[axis];
+  }
+
+  /** How many manifests make up the model: more than 1 if this is of a pipeline stage alone. */
+  int pipelineStages() {
+    return pipelineStages;
+  }
+
+  /** Whether the reduced gradient is the mean over the workers, not their sum. */
+  boolean averages() {
+    return averages;
+  }
+
+  /** Whether the layer is frozen or tied to another, and no part of the global norm. */
+  boolean isOptional(int layer) {
+    return optional[layer];
+  }
+
+  /** The layer whose tensor this one shares; itself if that is in another manifest; -1 if none. */
+  int tiedTo(int layer) {
+    return tiedTo[layer];
+  }
+
   /**
    * Every layer once, with the layers it is compared with: those of its kind, or all layers where
    * its kind has fewer than four.
@@ -155,6 +221,28 @@ public final class LayerTable {
   /** Weight layers of known depth, from the input to the loss. */
   int[] weightsByDepth() {
     return weightsByDepth;
+  }
+
+  /** All that report are of one stage: stages with layers of their own have their own manifests. */
+  private static int pipelineStages(Manifest manifest) {
+    int stride = 1;
+    for (int axis = manifest.mesh().size() - 1; axis >= 0; axis--) {
+      int size = manifest.mesh().get(axis).size();
+      if (manifest.mesh().get(axis).name().equals("pp")) {
+        int inner = stride;
+        boolean everybody = manifest.reporting().stream().anyMatch(r -> r.ranks() == null);
+        long stages =
+            manifest.reporting().stream()
+                .filter(r -> r.ranks() != null)
+                .flatMapToInt(r -> Arrays.stream(r.ranks()))
+                .map(rank -> rank / inner % size)
+                .distinct()
+                .count();
+        return !everybody && stages == 1 ? size : 1;
+      }
+      stride *= size;
+    }
+    return 1;
   }
 
   private static List<Peers> peers(List<Layer> layers) {

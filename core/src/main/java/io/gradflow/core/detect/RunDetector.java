@@ -65,7 +65,7 @@ public final class RunDetector {
       return new Judgement(run, Optional.empty());
     } else {
       lane.seen().add(step.id().step(), step.revision(), lane.published());
-      after = advance(table, lane, step, out);
+      after = advance(table, lane, others(run, lane), step, out);
     }
     var findings =
         new StepFindings(
@@ -79,12 +79,18 @@ public final class RunDetector {
   }
 
   /** A step beyond all that came before. */
-  private static LaneTrends advance(LayerTable table, LaneTrends lane, Step step, Verdicts out) {
+  private static LaneTrends advance(
+      LayerTable table,
+      LaneTrends lane,
+      List<ContractDetector.State> others,
+      Step step,
+      Verdicts out) {
     DetectionPolicy policy = out.policy();
     var missingShards =
         MissingShardsDetector.observe(
             step, lane.published(), lane.missingShards(), policy.missingShards(), out);
-    var contract = ContractDetector.observe(step, lane.contract(), policy.contract(), out);
+    var contract =
+        ContractDetector.observe(table, step, lane.contract(), others, policy.contract(), out);
     boolean excused = NonFiniteDetector.isExcused(step, lane.nonFinite(), policy.nonFinite());
     var nonFinite =
         excused
@@ -210,6 +216,15 @@ public final class RunDetector {
       spots.add("no depths: what is nearer the loss is unknown");
     }
     return spots;
+  }
+
+  /** What is known of the stream's other manifests: a pipeline has one per stage. */
+  private static List<ContractDetector.State> others(RunTrends run, LaneTrends lane) {
+    return run.lanes().stream()
+        .filter(other -> other.stream().equals(lane.stream()))
+        .filter(other -> other.manifestId() != lane.manifestId())
+        .map(LaneTrends::contract)
+        .toList();
   }
 
   private static LaneTrends lane(RunTrends run, LayerTable table, Step step) {

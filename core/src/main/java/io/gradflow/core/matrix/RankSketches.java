@@ -15,6 +15,8 @@ public final class RankSketches {
   }
 
   /**
+   * Takes those that are usable.
+   *
    * @param sketches of each rank, of equal width
    */
   public static RankSketches of(float[][] sketches) {

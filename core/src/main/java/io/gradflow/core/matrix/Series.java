@@ -72,7 +72,7 @@ public final class Series {
    *
    * @return NaN if one of them does not change where both have cells
    */
-  double correlation(Series other, int lag) {
+  public double correlation(Series other, int lag) {
     int from = Math.max(0, lag);
     int to = Math.min(cells.length, cells.length + lag);
     int pairs = 0;
@@ -107,10 +107,9 @@ public final class Series {
    * two such vectors is a correlation.
    *
    * @param columns without gaps
-   * @param to filled from {@code at} on; with zeros if the cells do not change
-   * @return whether they change
+   * @param to filled from {@code at} on; with NaN if the cells do not change
    */
-  public boolean standardize(int[] columns, double[] to, int at) {
+  public void standardize(int[] columns, double[] to, int at) {
     double mean = 0;
     for (int column : columns) {
       mean += cells[column];
@@ -122,12 +121,10 @@ public final class Series {
       to[at + k] = deviation;
       squares += deviation * deviation;
     }
-    boolean changes = changes(squares, columns.length);
-    double scale = changes ? 1 / Math.sqrt(squares) : 0;
+    double scale = changes(squares, columns.length) ? 1 / Math.sqrt(squares) : Double.NaN;
     for (int k = 0; k < columns.length; k++) {
       to[at + k] *= scale;
     }
-    return changes;
   }
 
   private static boolean changes(double squares, int cells) {

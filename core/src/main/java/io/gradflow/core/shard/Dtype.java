@@ -8,7 +8,7 @@ import java.nio.ByteOrder;
  */
 public enum Dtype {
   /** IEEE 754 binary32. */
-  FLOAT32("float32", Float.BYTES) {
+  FLOAT32("float32", Float.BYTES, Float.MIN_NORMAL) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       values.asFloatBuffer().get(into, 0, count);
@@ -16,7 +16,7 @@ public enum Dtype {
   },
 
   /** IEEE 754 binary16: 5 bits of exponent, 10 of fraction. */
-  FLOAT16("float16", Short.BYTES) {
+  FLOAT16("float16", Short.BYTES, 0x1p-14f) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       for (int i = 0, at = values.position(); i < count; i++, at += Short.BYTES) {
@@ -26,7 +26,7 @@ public enum Dtype {
   },
 
   /** The upper half of a binary32. */
-  BFLOAT16("bfloat16", Short.BYTES) {
+  BFLOAT16("bfloat16", Short.BYTES, Float.MIN_NORMAL) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       for (int i = 0, at = values.position(); i < count; i++, at += Short.BYTES) {
@@ -37,15 +37,23 @@ public enum Dtype {
 
   private final String word;
   private final int width;
+  private final float leastNormal;
 
-  Dtype(String word, int width) {
+  Dtype(String word, int width, float leastNormal) {
     this.word = word;
     this.width = width;
+    this.leastNormal = leastNormal;
   }
 
   /** The name on the wire, e.g. {@code bfloat16}. */
   public String word() {
     return word;
+  }
+
+  /** The dtype of that name; null if it is none of these. */
+  public static Dtype of(String word) {
+    int ordinal = ordinalOf(word);
+    return ordinal < 0 ? null : values()[ordinal];
   }
 
   /** The position of the dtype of that name, -1 if it is none of these. */
@@ -56,6 +64,11 @@ public enum Dtype {
       }
     }
     return -1;
+  }
+
+  /** The smallest magnitude that is not subnormal. */
+  float leastNormal() {
+    return leastNormal;
   }
 
   /** Bytes of one value. */
