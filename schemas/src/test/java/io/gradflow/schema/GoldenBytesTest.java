@@ -124,6 +124,7 @@ class GoldenBytesTest {
             header(),
             5,
             1L << 33,
+            1L << 34,
             3,
             Dtype.FLOAT16,
             new byte[] {0, 60, 1, 0, -1, -5},

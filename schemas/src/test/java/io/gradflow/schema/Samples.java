@@ -94,6 +94,7 @@ final class Samples {
         shard(0).part(0, 1, null),
         random.nextInt(1000),
         random.nextInt(1000),
+        maybe(() -> random.nextLong(1L << 40)),
         values,
         dtype,
         bytes,

@@ -132,7 +132,8 @@ public record PublisherOptions(
    * {@code GRADFLOW_ATTEMPT} and {@code GRADFLOW_RANK} are needed; {@code GRADFLOW_STREAM}, {@code
    * GRADFLOW_COORDS} ({@code 0,3}; the rank alone by default), {@code GRADFLOW_HOST} ({@code
    * HOSTNAME} by default), {@code GRADFLOW_DEVICE}, {@code GRADFLOW_QUEUE} and {@code
-   * GRADFLOW_SIGNALS} (as {@link SignalPolicy#parse} reads it) may be set; {@code GRADFLOW_KAFKA_SECURITY_PROTOCOL} sets Kafka's {@code security.protocol}, and so on.
+   * GRADFLOW_SIGNALS} (as {@link SignalPolicy#parse} reads it) may be set; {@code
+   * GRADFLOW_KAFKA_SECURITY_PROTOCOL} sets Kafka's {@code security.protocol}, and so on.
    *
    * @throws IllegalArgumentException naming the variable that is missing or wrong
    */

@@ -25,7 +25,6 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -95,8 +94,7 @@ class PublishedSignalsTest {
     assertThat(signals).allSatisfy(here -> assertThat(here.contentHash()).isNull());
     assertThat(signals)
         .extracting(here -> here.histograms() != null)
-        .containsExactly(
-            true, false, false, false, false, false, false, false, false, false, true);
+        .containsExactly(true, false, false, false, false, false, false, false, false, false, true);
   }
 
   @Test
@@ -135,8 +133,7 @@ class PublishedSignalsTest {
   void whatIsSaidOfLayersJoinsWhatTheTrainerMeasuredItself() {
     GradientPublisher publisher = publisher(EVERYTHING);
     float[] norms = {1, 2};
-    LayerColumns some =
-        new LayerColumns(0, new int[] {1, 3}, null, norms, norms, null, null, null);
+    LayerColumns some = new LayerColumns(0, new int[] {1, 3}, null, norms, norms, null, null, null);
     publisher.step(0).reduced(some).weightNorms(new float[] {10, 11, 12, 13}).publish();
     SignalColumns own =
         new SignalColumns(
@@ -283,8 +280,7 @@ class PublishedSignalsTest {
     Slicing slicing =
         ManifestLayers.of(manifest("float32", perBlock + 5, 4))
             .slicing("gpt", 2, layer -> gradient[layer].length);
-    Slicing said =
-        ManifestLayers.NONE.slicing("gpt", 2, layer -> gradient[layer].length, 100, -1);
+    Slicing said = ManifestLayers.NONE.slicing("gpt", 2, layer -> gradient[layer].length, 100, -1);
     assertThat(globalOffsets(RawValues.copyOf(gradient, slicing)))
         .containsExactly(0L, (long) perBlock, null);
     assertThat(globalOffsets(RawValues.copyOf(gradient, said)))
@@ -294,8 +290,31 @@ class PublishedSignalsTest {
   private static List<Long> globalOffsets(RawValues values) {
     Shard header =
         new Shard(
-            null, 0, null, 0, 1, 0, Stage.REDUCED, -1, 0, 1, 0, 0, 0, 1, null, false, null, null,
-            null, null, null, null, null, null, null);
+            null,
+            0,
+            null,
+            0,
+            1,
+            0,
+            Stage.REDUCED,
+            -1,
+            0,
+            1,
+            0,
+            0,
+            0,
+            1,
+            null,
+            false,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null);
     List<Long> offsets = new ArrayList<>();
     values.toBlocks(() -> header, (Block block) -> offsets.add(block.globalOffset()));
     return offsets;

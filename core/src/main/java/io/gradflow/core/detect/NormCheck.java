@@ -165,9 +165,10 @@ final class NormCheck {
     return new Disagreement(alike ? null : (Integer) ranks[worst], said, expected, message);
   }
 
-  /** Four digits: enough to see a difference of one in a thousand. */
+  /** Four digits: enough to see a difference of one in a thousand; whole numbers whole. */
   static String digits(double value) {
-    return String.format(Locale.ROOT, "%.4g", value);
+    boolean isWhole = value == Math.rint(value) && Math.abs(value) < 1e9;
+    return String.format(Locale.ROOT, isWhole ? "%.0f" : "%.4g", value);
   }
 
   private void supposeWholeNorms() {
@@ -336,7 +337,7 @@ final class NormCheck {
     if (step.scalars().lossScale() == null
         && octaves > FEWEST_OCTAVES_OF_A_SCALE - 0.5
         && octaves < Float.MAX_EXPONENT) {
-      double scale = Math.scalb(1, (int) Math.rint(octaves));
+      double scale = Math.scalb(1.0, (int) Math.rint(octaves));
       suppose(
           i -> norm / scale,
           "the published gradient is still multiplied by a loss scale of %s that no shard declares"

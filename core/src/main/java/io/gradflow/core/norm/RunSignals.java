@@ -10,13 +10,10 @@ package io.gradflow.core.norm;
  * @param noiseScale running estimate of noiseTrace / gradientSquare, in samples or tokens: the
  *     batch size up to which a larger one pays off
  * @param headroom octaves between the largest magnitude, as the trainer holds it, and the end of
- *     <<<<<<< HEAD its dtype, the least over layers of a 16-bit dtype
- * @param underflow share of subnormals among the non-zero elements of layers of a 16-bit dtype
- * @param advisedLossScale largest power of two that leaves two octaves of headroom ======= its
- *     dtype, the least over layers
+ *     its dtype, the least over layers
  * @param underflow share of subnormals among the non-zero elements
  * @param advisedLossScale largest power of two that leaves two octaves of headroom in the layers of
- *     dtype float16 >>>>>>> main
+ *     dtype float16
  * @param clippedFraction, clipCoefficient running means of how often and by what the trainer clips
  * @param advisedClip 90th percentile of the last 1,000 global norms
  * @param autoClip, zClip the limit that these methods would have set for this step's global norm

@@ -139,7 +139,7 @@ final class SignalReport {
 
   /** Saturated activations where they are sent, else zeros, of all; NaN if neither is known. */
   double deadFraction(int layer) {
-    double activations = value(Statistic.ACTIVATIONS, layer);
+    double activations = received(Statistic.ACTIVATIONS, layer);
     if (activations > 0) {
       return value(Statistic.SATURATED, layer) / activations;
     }

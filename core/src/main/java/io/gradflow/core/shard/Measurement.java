@@ -91,12 +91,7 @@ public final class Measurement {
   public static float[] norms(float[]... layers) {
     float[] norms = new float[layers.length];
     for (int layer = 0; layer < norms.length; layer++) {
-      Measurement measured = new Measurement();
-      boolean finite = true;
-      for (int from = 0; from < layers[layer].length; from += CHUNK) {
-        finite &= measured.add(layers[layer], from, Math.min(layers[layer].length, from + CHUNK));
-      }
-      norms[layer] = finite ? saturated(Math.sqrt(measured.squares)) : Float.NaN;
+      norms[layer] = saturated(Math.sqrt(dot(layers[layer], layers[layer])));
     }
     return norms;
   }

@@ -161,7 +161,7 @@ public final class Merging {
   }
 
   /** The last published step. */
-  Step last() {
+  public Step last() {
     return steps.get(steps.size() - 1);
   }
 

@@ -1,6 +1,5 @@
 package io.gradflow.operators.norm;
 
-import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.norm.AssemblingPolicy;
 import io.gradflow.core.norm.AssemblyIndex;
 import io.gradflow.core.norm.Lane;
@@ -14,6 +13,7 @@ import io.gradflow.core.norm.StepAssembler;
 import io.gradflow.core.norm.StepDelta;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.RunNotice;
+import io.gradflow.operators.analysis.Analysis;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RuntimeContext;
 import org.apache.flink.metrics.Counter;
@@ -42,7 +42,7 @@ public final class AssembleSteps
   @Override
   public void open(OpenContext openContext) {
     RuntimeContext context = getRuntimeContext();
-    assembler = new StepAssembler(policy, new PlainMatrices());
+    assembler = new StepAssembler(policy, Analysis.matrices());
     alarm = new Alarm(context);
     state =
         new RunState(
