@@ -2,8 +2,8 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.ADVICE_BATCH_SIZE;
 
+import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
-import io.gradflow.core.norm.StepSignals;
 
 /**
  * {@link FindingKind#ADVICE_BATCH_SIZE}: a larger batch where the gradient is mostly noise, or a
@@ -46,11 +46,11 @@ public final class BatchSizeAdvisor {
 
   static Sustained observe(Reading reading, Sustained state, Settings settings, Verdicts out) {
     Step step = reading.step();
-    StepSignals signals = step.signals();
-    if (signals == null || step.completeness() < 1) {
+    RunSignals run = reading.runSignals();
+    if (run == null || step.completeness() < 1) {
       return state;
     }
-    double noise = signals.run().noiseScale();
+    double noise = run.noiseScale();
     double batch =
         step.scalars().weight() / step.evidence().ranks().length * reading.table().workers();
     if (!(noise > 0 && batch > 0)) {

@@ -3,7 +3,6 @@ package io.gradflow.core.detect;
 import static io.gradflow.core.detect.FindingKind.ADVICE_CLIP;
 
 import io.gradflow.core.norm.RunSignals;
-import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.shard.Clip;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,17 +46,16 @@ public final class ClipAdvisor {
 
   static Sustained observe(Reading reading, Sustained state, Settings settings, Verdicts out) {
     Clip clip = reading.step().scalars().clip();
-    StepSignals signals = reading.step().signals();
-    if (signals == null
+    RunSignals run = reading.runSignals();
+    if (run == null
         || clip == null
         || clip.norm() == null
         || !Clip.GLOBAL_NORM.equals(clip.mode())
         || reading.table().pipelineStages() > 1
-        || Double.isNaN(signals.run().advisedClip())
-        || Double.isNaN(signals.run().clippedFraction())) {
+        || Double.isNaN(run.advisedClip())
+        || Double.isNaN(run.clippedFraction())) {
       return state;
     }
-    RunSignals run = signals.run();
     double apart = Math.log(clip.norm() / run.advisedClip()) / LN2;
     double size = Math.abs(apart);
     double clipped = run.clippedFraction();

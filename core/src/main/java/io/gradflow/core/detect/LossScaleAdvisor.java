@@ -4,7 +4,6 @@ import static io.gradflow.core.detect.FindingKind.ADVICE_LOSS_SCALE;
 
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.StepScalars;
-import io.gradflow.core.norm.StepSignals;
 
 /**
  * {@link FindingKind#ADVICE_LOSS_SCALE}: another loss scale for gradients in float16.
@@ -50,11 +49,10 @@ public final class LossScaleAdvisor {
   }
 
   static Sustained observe(Reading reading, Sustained state, Settings settings, Verdicts out) {
-    StepSignals signals = reading.step().signals();
-    if (signals == null || Double.isNaN(signals.run().advisedLossScale())) {
+    RunSignals run = reading.runSignals();
+    if (run == null || Double.isNaN(run.advisedLossScale())) {
       return state;
     }
-    RunSignals run = signals.run();
     StepScalars scalars = reading.step().scalars();
     double scale = scalars.lossScale() == null ? 1 : scalars.lossScale();
     double apart = Math.log(scale / run.advisedLossScale()) / LN2;
