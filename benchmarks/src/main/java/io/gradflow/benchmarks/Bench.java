@@ -1,6 +1,7 @@
 package io.gradflow.benchmarks;
 
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -8,7 +9,6 @@ import org.openjdk.jmh.runner.RunnerException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
@@ -22,7 +22,7 @@ import picocli.CommandLine.Spec;
           + " should run on the machine meanwhile.",
       ""
     },
-    sortOptions = false,
+    mixinStandardHelpOptions = true,
     footer = {"", "Exit codes: 0 measured, 1 something failed, 2 used wrongly"})
 final class Bench implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -34,12 +34,6 @@ final class Bench implements Callable<Integer> {
       completionCandidates = Names.class)
   private String name;
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Shows this help.")
-  private boolean help;
-
   /** What there is to be measured. */
   static final class Names implements Iterable<String> {
     @Override
@@ -49,11 +43,23 @@ final class Bench implements Callable<Integer> {
   }
 
   public static void main(String[] arguments) {
-    System.exit(commandLine().execute(arguments));
+    System.exit(
+        commandLine()
+            .setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8))
+            .setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8))
+            .execute(arguments));
   }
 
   static CommandLine commandLine() {
-    return new CommandLine(new Bench());
+    return new CommandLine(new Bench())
+        .setParameterExceptionHandler(
+            (mistake, arguments) -> {
+              CommandLine command = mistake.getCommandLine();
+              command
+                  .getErr()
+                  .printf("gradflow: %s; see gradflow bench --help%n", mistake.getMessage());
+              return command.getCommandSpec().exitCodeOnInvalidInput();
+            });
   }
 
   @Override

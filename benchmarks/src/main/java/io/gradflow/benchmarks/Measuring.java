@@ -9,17 +9,18 @@ import org.openjdk.jmh.runner.BenchmarkList;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
 import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
+import org.openjdk.jmh.runner.options.Options;
 import org.openjdk.jmh.runner.options.OptionsBuilder;
 import org.openjdk.jmh.runner.options.TimeValue;
 
 /** Runs benchmarks by JMH. */
 final class Measuring {
   private final Progress progress;
-  private final ChainedOptionsBuilder options;
+  private final Options options;
 
   private Measuring(Progress progress, ChainedOptionsBuilder options) {
     this.progress = progress;
-    this.options = options;
+    this.options = options.shouldFailOnError(true).build();
   }
 
   /** Each benchmark in JVMs of its own, as long as it says. */
@@ -53,7 +54,8 @@ final class Measuring {
   /** Measures one of them. */
   Table table(String name) throws RunnerException {
     Collection<RunResult> results =
-        new Runner(options.include("\\." + name + "$").shouldFailOnError(true).build(), progress)
+        new Runner(
+                new OptionsBuilder().parent(options).include("\\." + name + "$").build(), progress)
             .run();
     return Table.of(name, results);
   }

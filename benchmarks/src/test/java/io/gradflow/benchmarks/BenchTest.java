@@ -29,7 +29,7 @@ class BenchTest {
   void saysWhatThereIsToMeasure() {
     assertThat(run("--help")).isZero();
     assertThat(output.toString())
-        .startsWith("Usage: gradflow bench [-h] [NAME]\n")
+        .startsWith("Usage: gradflow bench [-hV] [NAME]\n")
         .contains("One of: " + String.join(", ", Measuring.names()));
   }
 
@@ -37,8 +37,10 @@ class BenchTest {
   void refusesWhatIsNone() {
     assertThat(run("nonsense")).isEqualTo(2);
     assertThat(error.toString())
-        .startsWith(
-            "expected one of: " + String.join(" ", Measuring.names()) + "; got: nonsense\n");
+        .isEqualTo(
+            "gradflow: expected one of: "
+                + String.join(" ", Measuring.names())
+                + "; got: nonsense; see gradflow bench --help\n");
     assertThat(output.toString()).isEmpty();
   }
 

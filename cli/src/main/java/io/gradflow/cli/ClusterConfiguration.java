@@ -3,6 +3,7 @@ package io.gradflow.cli;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ConfigurationUtils;
@@ -82,6 +83,10 @@ final class ClusterConfiguration {
     // The page shows and does not act. Whoever reaches REST can still submit: it stays on loopback.
     defaults.set(WebOptions.SUBMIT_ENABLE, false);
     defaults.set(SecurityOptions.DELEGATION_TOKENS_ENABLED, false);
+    // A native library is loaded once in a JVM: by the class loader that all jobs share.
+    defaults.set(
+        CoreOptions.ALWAYS_PARENT_FIRST_LOADER_PATTERNS_ADDITIONAL,
+        List.of("org.nd4j", "org.bytedeco"));
     return defaults;
   }
 

@@ -24,6 +24,9 @@ final class ClusterProcess {
   /** A process that has worked for so long starts with a clean record. */
   private static final Duration STEADY = Duration.ofMinutes(1);
 
+  /** Subtasks are the threads; a library that starts one a core in each of them slows all down. */
+  private static final Map<String, String> ONE_THREAD = Map.of("OMP_NUM_THREADS", "1");
+
   private final ClusterFolder folder;
   private final String name;
   private final int port;
@@ -81,7 +84,7 @@ final class ClusterProcess {
     if (process != null || now.isBefore(next)) {
       return;
     }
-    process = start(folder, name, commandLine.get(), Map.of());
+    process = start(folder, name, commandLine.get(), ONE_THREAD);
     folder.note(name, process.pid());
     started = now;
     starts++;

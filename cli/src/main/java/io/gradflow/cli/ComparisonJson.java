@@ -8,6 +8,7 @@ import io.gradflow.core.compare.Estimate;
 import io.gradflow.core.compare.LayerChange;
 import io.gradflow.core.compare.LeftOut;
 import io.gradflow.core.compare.Scale;
+import io.gradflow.core.signal.DepthProfile;
 import java.util.Arrays;
 import java.util.Locale;
 
@@ -29,6 +30,8 @@ final class ComparisonJson {
     comparison
         .run()
         .forEach((measure, change) -> run.set(name(measure), change(change, measure.scale())));
+    node.set("depthBefore", depth(comparison.depthBefore(), comparison));
+    node.set("depthAfter", depth(comparison.depthAfter(), comparison));
     var layers = node.putArray("layers");
     comparison.layers().forEach(layer -> layers.add(layer(layer)));
     node.set("onlyBefore", JSON.valueToTree(comparison.onlyBefore()));
@@ -44,6 +47,28 @@ final class ComparisonJson {
     return node.put("firstStep", steps.first())
         .put("lastStep", steps.last())
         .put("steps", span.statistics().stepsRead());
+  }
+
+  private static ObjectNode depth(DepthProfile profile, Comparison comparison) {
+    if (profile == null) {
+      return null;
+    }
+    ObjectNode node =
+        JSON.createObjectNode()
+            .put("octavesPerLayer", finite(profile.slope()))
+            .put("t", finite(profile.t()))
+            .put("drop", finite(profile.drop()));
+    DepthProfile.Boundary boundary = profile.steepest();
+    ObjectNode steepest = boundary == null ? null : node.putObject("steepest");
+    if (steepest != null) {
+      var weights = comparison.weightsByDepth();
+      steepest
+          .put("inputSide", weights.get(boundary.inputSide()).layer().name())
+          .put("lossSide", weights.get(boundary.lossSide()).layer().name())
+          .put("fall", finite(boundary.fall()))
+          .put("isBreak", boundary.isBreak());
+    }
+    return node;
   }
 
   private static ObjectNode layer(LayerChange layer) {
@@ -78,7 +103,7 @@ final class ComparisonJson {
     node.put("difference", finite(change.difference()));
     node.put("standardError", finite(change.standardError()));
     node.put("p", finite(change.p())).put("familyP", finite(change.familyP()));
-    return node.put("significant", change.isSignificant());
+    return node.put("significant", change.isSignificant()).put("unsettled", change.isUnsettled());
   }
 
   private static ObjectNode estimate(Estimate estimate) {

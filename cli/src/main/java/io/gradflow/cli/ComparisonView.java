@@ -9,6 +9,7 @@ import io.gradflow.core.compare.LeftOut;
 import io.gradflow.core.compare.Measure;
 import io.gradflow.core.compare.RunMeasure;
 import io.gradflow.core.compare.Scale;
+import io.gradflow.core.signal.DepthProfile;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -21,7 +22,8 @@ import java.util.stream.Collectors;
  * the input on with a bar of how its gradient's magnitude changed. Pure.
  *
  * <p>All layers share one scale, so that rows compare. What is more than noise has a star, and
- * colour where there is any; a name that is too long for the terminal is cut, a file has it whole.
+ * colour where there is any; what may be, a tilde; a name that is too long for the terminal is cut,
+ * a file has it whole.
  */
 final class ComparisonView {
   private static final int MOST_COLUMNS_OF_A_SENTENCE = 120;
@@ -54,6 +56,8 @@ final class ComparisonView {
     lines.add(side("after", after, width));
     lines.add("");
     runMeasures(comparison, width, lines);
+    depth("before", comparison.depthBefore(), comparison, width, lines);
+    depth("after", comparison.depthAfter(), comparison, width, lines);
     if (shown > 0 && !comparison.layers().isEmpty()) {
       lines.add("");
       layers(comparison, width, shown, lines);
@@ -104,6 +108,31 @@ final class ComparisonView {
         .toString();
   }
 
+  /** How the gradient fares on its way to the input, if enough depths are known. */
+  private void depth(
+      String when, DepthProfile profile, Comparison comparison, int width, List<String> lines) {
+    if (profile == null) {
+      return;
+    }
+    StyledLine line =
+        line(width)
+            .addPadded(Style.PLAIN, "  depth, " + when, 17)
+            .add(profile.perLayer())
+            .add(
+                String.format(
+                    Locale.ROOT, " toward the input, %+.2f octaves in all", -profile.drop()));
+    DepthProfile.Boundary boundary = profile.steepest();
+    if (boundary != null && boundary.isBreak()) {
+      List<LayerChange> weights = comparison.weightsByDepth();
+      line.add(
+          ", breaks between %s and %s"
+              .formatted(
+                  weights.get(boundary.inputSide()).layer().name(),
+                  weights.get(boundary.lossSide()).layer().name()));
+    }
+    lines.add(line.toString());
+  }
+
   private void layers(Comparison comparison, int width, int shown, List<String> lines) {
     List<LayerChange> drawn = mostDifferent(comparison, shown);
     int longest = drawn.stream().mapToInt(layer -> length(layer.layer().name())).max().orElse(0);
@@ -127,6 +156,9 @@ final class ComparisonView {
             .toString());
     drawn.forEach(layer -> lines.add(layer(layer, bar, width, nameWidth)));
     StyledLine legend = line(width).add(Style.FAINT, "* more than noise from step to step");
+    if (drawn.stream().anyMatch(layer -> layer.rms().isUnsettled())) {
+      legend.add(Style.FAINT, "  ~ large, but longer spans are needed to tell");
+    }
     if (drawn.size() < comparison.layers().size()) {
       legend.add(
           Style.FAINT,
@@ -243,7 +275,7 @@ final class ComparisonView {
   }
 
   private static String mark(Change change) {
-    return change.isSignificant() ? "* " : "  ";
+    return change.isSignificant() ? "* " : change.isUnsettled() ? "~ " : "  ";
   }
 
   private static Style style(Change change) {

@@ -146,6 +146,14 @@ class ClusterTest {
   }
 
   @Test
+  void allJobsShareTheClassesOfNativeLibraries() {
+    String[] shared =
+        CoreOptions.getParentFirstLoaderPatterns(
+            ClusterConfiguration.of(folder, PLAN, new Configuration()));
+    assertThat(shared).contains("org.nd4j", "org.bytedeco");
+  }
+
+  @Test
   void whatIsWrittenForFlinkIsWhatFlinkReads() throws IOException {
     Configuration merged = ClusterConfiguration.of(folder, PLAN, new Configuration());
     Path file = root.resolve("written.yaml");

@@ -32,12 +32,12 @@ class ComparisonViewTest {
             before  gpt-small  steps 100 to 199 (100)
             after   gpt-small  steps 200 to 299 (100)
 
-              the run                         before      after     change    ± error
-              loss                             0.854     0.7563   -0.09766    0.05635
-            * learning rate                      0.1       0.05       ×0.5         ×1
-              batch                               32         32         ×1         ×1
-              global norm                     0.3036          -          -          -
-              octaves per layer of depth    -0.00526          -          -          -
+              the run            before      after     change    ± error
+            * loss                0.854     0.7563   -0.09766  0.0001904
+            * learning rate         0.1       0.05       ×0.5         ×1
+              batch                  32         32         ×1         ×1
+              global norm        0.3036          -          -          -
+              depth, before  ×1.00 per layer toward the input, +0.03 octaves in all
 
               by depth         log2 RMS   after  change ± error -2    octaves   +2
               embed               -7.99 NaN/Inf                          |         0+100 steps left out
@@ -66,12 +66,13 @@ class ComparisonViewTest {
             before  run  steps 0 to 63 (64)
             after   run  steps 64 to 127 (64)
 
-              the run                         before      after     change    ± error
-              loss                            0.9692     0.9067    -0.0625    0.03607
-              learning rate                      0.1        0.1         ×1         ×1
-              batch                               32         32         ×1         ×1
-            * global norm                     0.3031  1.284e+05 ×4.237e+05     ×1.011
-            * octaves per layer of depth   -0.001201      2.864     +2.866   0.004395
+              the run            before      after     change    ± error
+            * loss               0.9692     0.9067    -0.0625          0
+              learning rate         0.1        0.1         ×1         ×1
+              batch                  32         32         ×1         ×1
+            * global norm        0.3031  1.284e+05 ×4.237e+05     ×1.011
+              depth, before  ×1.00 per layer toward the input, +0.01 octaves in all
+              depth, after   ×0.14 per layer toward the input, -14.32 octaves in all
 
               by depth         log2 RMS   after  change ± error -16   octaves  +16
             * decoder.0.weight    -8.01   -7.71   +0.30    0.02          |
@@ -97,7 +98,7 @@ class ComparisonViewTest {
     assertThat(text)
         .contains(
             "only before: mid\n", "only after: norm?[2J\n", "before  small  steps 0 to 63 (64)")
-        .startsWith("No layer has the 32 complete, finite and nonzero steps on either side");
+        .startsWith("No layer has the 50 complete, finite and nonzero steps on either side");
   }
 
   @Test

@@ -143,11 +143,33 @@ class LauncherTest {
   }
 
   @Test
+  void benchmarksAreBuiltAndGetTheirName() throws Exception {
+    aJdk();
+    script("java", "echo 'openjdk version \"17.0.15\"' >&2; echo \"ran $* with $OMP_NUM_THREADS\"");
+    script(
+        "mvn",
+        "echo \"$*\" >maven-got; mkdir -p benchmarks/target; echo libraries >benchmarks/target/classpath");
+    Outcome outcome = run(Map.of(), "bench", "links");
+    assertThat(outcome.output)
+        .endsWith(
+            "/benchmarks/target/classes:libraries io.gradflow.benchmarks.Bench links with 1\n");
+    assertThat(folder.resolve("maven-got"))
+        .content()
+        .startsWith("-B compile dependency:build-classpath -pl benchmarks -am ");
+    assertThat(outcome.code).isZero();
+
+    script("mvn", "echo '[ERROR] no'; exit 1");
+    Outcome broken = run(Map.of(), "bench");
+    assertThat(broken.error).contains("  no\n").contains("gradflow: the build failed");
+    assertThat(broken.code).isEqualTo(1);
+  }
+
+  @Test
   void refusesUnknownGroupsOfTests() throws Exception {
     Outcome outcome = run(Map.of(), "test", "nonsense");
     assertThat(outcome.error)
         .isEqualTo(
-            "gradflow: expected one of: core schemas operators jobs trainer-java training cli integration-tests faults simulation; got: nonsense\n");
+            "gradflow: expected one of: core schemas operators jobs trainer-java training cli integration-tests benchmarks faults simulation; got: nonsense\n");
     assertThat(outcome.code).isEqualTo(2);
     assertThat(run(Map.of(), "test", "--help").output).startsWith("Usage: gradflow test [NAME]");
   }

@@ -35,6 +35,7 @@ import io.gradflow.core.shard.SignalColumns;
 import io.gradflow.core.shard.Sketches;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.core.window.LayerWindow;
+import io.gradflow.core.window.WindowSignals;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.HexFormat;
@@ -274,8 +275,28 @@ class GoldenBytesTest {
             0.5,
             spread,
             null,
+            -0.25,
             1,
-            12L));
+            12L,
+            new WindowSignals(
+                0.5,
+                4.0,
+                1e-3,
+                2.0,
+                -0.25,
+                1.5,
+                3.0,
+                0.125,
+                0.0,
+                -1.0,
+                8.0,
+                null,
+                new WindowSignals.Magnitudes(
+                    2, new int[] {-3, 0}, new long[] {5, 6}, 1L, 0.0, 1.25, 1.75),
+                new WindowSignals.Link(-0.75, 2, 90),
+                null,
+                "decoder.1",
+                new WindowSignals.Link(0.875, -1, 98))));
   }
 
   @Test

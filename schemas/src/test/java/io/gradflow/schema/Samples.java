@@ -35,6 +35,7 @@ import io.gradflow.core.shard.Sketches;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.core.signal.Octaves;
 import io.gradflow.core.window.LayerWindow;
+import io.gradflow.core.window.WindowSignals;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -361,8 +362,45 @@ final class Samples {
         random.nextDouble(),
         maybe(this::spread),
         maybe(this::spread),
+        maybe(this::odd),
         random.nextInt(100),
-        maybe(() -> random.nextLong(1L << 50)));
+        maybe(() -> random.nextLong(1L << 50)),
+        maybe(this::windowSignals));
+  }
+
+  private WindowSignals windowSignals() {
+    int bins = random.nextInt(30);
+    return new WindowSignals(
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(
+            () ->
+                new WindowSignals.Magnitudes(
+                    random.nextInt(100),
+                    IntStream.range(-bins, 0).toArray(),
+                    counts(bins),
+                    maybe(() -> random.nextLong(1L << 50)),
+                    maybe(this::odd),
+                    maybe(this::odd),
+                    maybe(this::odd))),
+        maybe(this::link),
+        maybe(this::link),
+        maybe(this::text),
+        maybe(this::link));
+  }
+
+  private WindowSignals.Link link() {
+    return new WindowSignals.Link(odd(), random.nextInt(17) - 8, random.nextInt(100));
   }
 
   Alert alert() {

@@ -5,30 +5,33 @@ package io.gradflow.core.compare;
  *
  * <p>Gradients of one step resemble those of the next, so that {@code s / sqrt(n)} is far too small
  * (at a lag-1 correlation of .9 by a factor of 4). The span is cut into 32 batches of equally many
- * steps; what correlation is left between the means of neighbouring batches is estimated, its bias
- * in so short a series removed, and used as in a first-order autoregression:
+ * steps. A straight drift of the batch means over the span is what the span is like, not noise
+ * about it, and is taken out; what correlation is left between neighbouring batches is estimated,
+ * its bias in so short a series removed, and used as in a first-order autoregression:
  *
  * <pre>
- * rho  = r1 + (1 + 3 r1) / B, from 0 to .95        r1: lag-1 correlation of the B batch means
- * N    = B (1 - rho) / (1 + rho)                   batches' worth of independent ones
- * SE^2 = mean square deviation of the batch means / (N - 1),   N - 1 degrees of freedom
+ * rho  = (r1 + 2 / B) / (1 - 4 / B), from 0 to .95    r1: lag-1 correlation of the B residuals
+ * N    = B (1 - rho) / (1 + rho)                      batches' worth of independent ones
+ * SE^2 = mean square residual / (N - 2),              N - 2 degrees of freedom
  * </pre>
  *
  * <p>Batch means rather than the autocorrelation of the steps themselves: they need neither every
  * step (gaps only make a batch lighter), nor the series in order, nor a model of its short range.
- * Under no change a t test at 5 % with these errors rejects in 2 to 4 % of first-order series of
- * correlation 0 to .97 from 50 steps on, and at 1 % in .5 to 1 % (1.6 % in 50 steps of correlation
- * .97); below 32 steps it would not hold, and there is no standard error. A drift over the span
- * counts as scatter: it widens the error.
+ *
+ * <p>Measured on first-order autoregressions without change, 20,000 each: a t test at 5 % with
+ * these errors rejects in 1.4 to 4.1 % for correlations of 0 to .97 and 100 to 500 steps (to 5.2 %
+ * in 50 steps), and at 1 in 1,000, as many layers need it, in .3 to 1.4 for correlations up to .9
+ * from 100 steps on, and in 1.6 for correlations up to .5 in 50 steps. In 50 to 100 steps of
+ * stronger correlation it is up to 4 in 1,000; below 50 there is no standard error.
  */
 final class BatchMeans {
   /** Fewer steps than this are too few to know their own noise. */
-  static final int MIN_STEPS = 32;
+  static final int MIN_STEPS = 50;
 
   private static final int BATCHES = 32;
   private static final int MIN_BATCHES = 16;
   private static final double MAX_CORRELATION = 0.95;
-  private static final double MIN_INDEPENDENT = 1.5;
+  private static final double MIN_INDEPENDENT = 2.5;
 
   /** What differs by less, relative to 1 or its size, differs by rounding. */
   static final double ROUNDING = 1e-12;
@@ -70,8 +73,7 @@ final class BatchMeans {
     if (steps == 0) {
       return new Estimate(Double.NaN, Double.NaN, Double.NaN, Double.NaN, 0);
     }
-    double scatter =
-        steps == 1 ? Double.NaN : exact() ? 0 : Math.sqrt(Math.max(0, squares) / (steps - 1));
+    double scatter = steps == 1 ? Double.NaN : Math.sqrt(Math.max(0, squares) / (steps - 1));
     int batches = 0;
     for (int count : counts) {
       batches += count > 0 ? 1 : 0;
@@ -79,31 +81,48 @@ final class BatchMeans {
     if (steps < MIN_STEPS || batches < MIN_BATCHES) {
       return new Estimate(mean, scatter, Double.NaN, Double.NaN, steps);
     }
-    if (exact()) {
-      return new Estimate(mean, scatter, 0, batches - 1, steps);
-    }
+    double[] residuals = residuals();
     double square = 0;
     double lagged = 0;
-    double previous = Double.NaN;
     for (int b = 0; b < BATCHES; b++) {
-      double deviation = counts[b] == 0 ? Double.NaN : sums[b] / counts[b] - mean;
       if (counts[b] > 0) {
-        square += (double) counts[b] / steps * deviation * deviation;
+        square += (double) counts[b] / steps * residuals[b] * residuals[b];
       }
-      if (!Double.isNaN(deviation * previous)) {
-        lagged += deviation * previous;
+      if (b > 0 && counts[b] > 0 && counts[b - 1] > 0) {
+        lagged += residuals[b] * residuals[b - 1];
       }
-      previous = deviation;
+    }
+    double rounding = ROUNDING * Math.max(1, Math.abs(mean));
+    if (square <= rounding * rounding) {
+      return new Estimate(mean, scatter, 0, batches - 2, steps);
     }
     double r = lagged / (batches * square);
-    double rho = Math.min(Math.max(r + (1 + 3 * r) / batches, 0), MAX_CORRELATION);
+    double rho = (r + 2.0 / batches) / (1 - 4.0 / batches);
+    rho = Math.min(Math.max(rho, 0), MAX_CORRELATION);
     double independent = Math.max(MIN_INDEPENDENT, batches * (1 - rho) / (1 + rho));
     return new Estimate(
-        mean, scatter, Math.sqrt(square / (independent - 1)), Math.max(1, independent - 1), steps);
+        mean, scatter, Math.sqrt(square / (independent - 2)), Math.max(1, independent - 2), steps);
   }
 
-  /** Whether all values are the same but for rounding, as a constant learning rate's. */
-  private boolean exact() {
-    return squares <= ROUNDING * ROUNDING * Math.max(1, mean * mean) * steps;
+  /** Of the batch means about their straight line; 0 where a batch is empty. */
+  private double[] residuals() {
+    double middle = 0;
+    for (int b = 0; b < BATCHES; b++) {
+      middle += (double) counts[b] / steps * b;
+    }
+    double products = 0;
+    double squaredTimes = 0;
+    double[] residuals = new double[BATCHES];
+    for (int b = 0; b < BATCHES; b++) {
+      if (counts[b] > 0) {
+        residuals[b] = sums[b] / counts[b] - mean;
+        products += counts[b] * (b - middle) * residuals[b];
+        squaredTimes += counts[b] * (b - middle) * (b - middle);
+      }
+    }
+    for (int b = 0; b < BATCHES; b++) {
+      residuals[b] -= counts[b] == 0 ? 0 : products / squaredTimes * (b - middle);
+    }
+    return residuals;
   }
 }

@@ -30,9 +30,20 @@ public record Change(
   /** Significant is what noise brings about less often than in one of so many comparisons. */
   public static final double LEVEL = 0.01;
 
+  /** In standard errors; a normal distribution goes beyond it once in 15,000. */
+  private static final double LARGE = 4;
+
   /** Whether this is more than noise from step to step. */
   public boolean isSignificant() {
     return familyP < LEVEL;
+  }
+
+  /**
+   * Whether it is large against its error, and yet not significant: the measure wanders so slowly,
+   * or the spans are so short, that there is little to know the error from. Longer spans tell.
+   */
+  public boolean isUnsettled() {
+    return !isSignificant() && Math.abs(difference) > LARGE * standardError;
   }
 
   /** A change that is alone in its family. */

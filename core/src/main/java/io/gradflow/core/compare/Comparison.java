@@ -1,6 +1,8 @@
 package io.gradflow.core.compare;
 
 import io.gradflow.core.shard.Layer;
+import io.gradflow.core.shard.LayerKind;
+import io.gradflow.core.signal.DepthProfile;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
@@ -9,6 +11,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * What differs between two spans of steps, of one run or of two. Layers are paired by name.
@@ -51,6 +54,31 @@ public record Comparison(
   /** The layer whose gradient's magnitude differs most, significantly or not; null if none does. */
   public LayerChange mostDifferent() {
     return Sentence.mostDifferent(layers);
+  }
+
+  /** The weights of known depth, from the input to the loss. */
+  public List<LayerChange> weightsByDepth() {
+    return layers.stream()
+        .filter(change -> change.layer().kind() == LayerKind.WEIGHT)
+        .filter(change -> change.layer().depth() != null)
+        .toList();
+  }
+
+  /** How the mean gradient fares over {@link #weightsByDepth}; null if too few are known. */
+  public DepthProfile depthBefore() {
+    return depthProfile(change -> change.rms().before());
+  }
+
+  /** Likewise. */
+  public DepthProfile depthAfter() {
+    return depthProfile(change -> change.rms().after());
+  }
+
+  private DepthProfile depthProfile(Function<LayerChange, Estimate> side) {
+    List<LayerChange> weights = weightsByDepth();
+    return DepthProfile.of(
+        weights.stream().mapToDouble(weight -> side.apply(weight).mean()).toArray(),
+        weights.stream().mapToInt(weight -> weight.layer().depth()).toArray());
   }
 
   /** What changed, in one plain sentence. */

@@ -1,6 +1,5 @@
 package io.gradflow.core.compare;
 
-import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.Layer;
 import java.util.EnumMap;
 import java.util.Map;
@@ -32,30 +31,23 @@ final class LayerStatistics {
     return series.getOrDefault(measure, new BatchMeans(span)).estimate();
   }
 
-  /**
-   * Reads the layer from position {@code i} of a step's columns.
-   *
-   * @return log2 RMS; NaN where the layer is left out
-   */
-  double add(int ordinal, Layer description, Step step, int i, double received, boolean finite) {
-    layer = description;
-    double rms = step.norms().rms()[i];
-    if (received < SpanStatistics.MIN_COMPLETENESS) {
+  /** Reads the layer in a step. */
+  void add(int ordinal, LayerReading reading, boolean finite) {
+    layer = reading.layer();
+    if (reading.received() < SpanStatistics.MIN_COMPLETENESS) {
       incomplete++;
     } else if (!finite) {
       nonFinite++;
-    } else if (Double.isNaN(rms)) {
+    } else if (Double.isNaN(reading.rms())) {
       absent++;
     } else {
-      zero += rms == 0 ? 1 : 0;
+      zero += reading.rms() == 0 ? 1 : 0;
       for (Measure measure : Measure.values()) {
-        double value = measure.of(step, i, layer, received);
+        double value = measure.of(reading);
         if (!Double.isNaN(value)) {
           series.computeIfAbsent(measure, first -> new BatchMeans(span)).add(ordinal, value);
         }
       }
-      return Scale.OCTAVES.of(rms);
     }
-    return Double.NaN;
   }
 }

@@ -1,38 +1,46 @@
 package io.gradflow.core.compare;
 
-import io.gradflow.core.norm.NormColumns;
-import io.gradflow.core.norm.Step;
-import io.gradflow.core.shard.Layer;
+import java.util.function.ToDoubleFunction;
 
 /** What of a layer is compared; a further one is a further constant here. */
 public enum Measure {
   /** Root mean square of the gradient's elements. */
-  RMS("gradient RMS", Scale.OCTAVES, (step, i, layer, received) -> step.norms().rms()[i]),
+  RMS("gradient RMS", Scale.OCTAVES, LayerReading::rms),
 
   /** Share of exact zeros among the gradient's elements received. */
-  ZERO_FRACTION("zero fraction", Scale.PLAIN, Measure::zeroFraction),
+  ZERO_FRACTION("zero fraction", Scale.PLAIN, LayerReading::zeroFraction),
 
   /** Largest magnitude over RMS: how much of the gradient sits in few elements. */
-  CREST(
-      "crest factor",
-      Scale.OCTAVES,
-      (step, i, layer, received) -> step.norms().linf()[i] / step.norms().rms()[i]);
+  CREST("crest factor", Scale.OCTAVES, layer -> layer.linf() / layer.rms()),
+
+  /** Magnitude of the elements' mean over their standard deviation. */
+  SNR("element SNR", Scale.OCTAVES, LayerReading::snr),
+
+  /** Cosine with the gradient of the step before. */
+  COSINE("cosine to the last step", Scale.PLAIN, LayerReading::cosine),
+
+  /** Norm of the last update over that of the weights. */
+  UPDATE_RATIO("update ratio", Scale.OCTAVES, layer -> layer.updateNorm() / layer.weightNorm()),
+
+  /** Norm of the gradient over that of the weights. */
+  TRUST_RATIO("trust ratio", Scale.OCTAVES, layer -> layer.l2() / layer.weightNorm()),
+
+  /**
+   * Zeros, or saturated activations where these are sent, above the layer's own baseline, in
+   * percentage points.
+   */
+  SATURATION("saturation, points", Scale.PLAIN, LayerReading::saturation);
 
   private final String label;
   private final Scale scale;
 
   @SuppressWarnings("ImmutableEnumChecker") // functions without state
-  private final Reader reader;
+  private final ToDoubleFunction<LayerReading> reader;
 
-  Measure(String label, Scale scale, Reader reader) {
+  Measure(String label, Scale scale, ToDoubleFunction<LayerReading> reader) {
     this.label = label;
     this.scale = scale;
     this.reader = reader;
-  }
-
-  /** Reads a measure from position {@code i} of a step's columns, NaN if unknown. */
-  private interface Reader {
-    double read(Step step, int i, Layer layer, double received);
   }
 
   /** Its name for people. */
@@ -45,20 +53,8 @@ public enum Measure {
     return scale;
   }
 
-  /**
-   * The measure on its scale; NaN where the step does not have it.
-   *
-   * @param i position in the step's columns
-   * @param received share of the layer's elements that are in the step, above 0
-   */
-  double of(Step step, int i, Layer layer, double received) {
-    return scale.of(reader.read(step, i, layer, received));
-  }
-
-  private static double zeroFraction(Step step, int i, Layer layer, double received) {
-    NormColumns norms = step.norms();
-    return norms.zeros() == null || norms.zeros()[i] < 0
-        ? Double.NaN
-        : Math.min(1, norms.zeros()[i] / (received * layer.elements()));
+  /** The measure on its scale; NaN where the step does not have it. */
+  double of(LayerReading layer) {
+    return scale.of(reader.applyAsDouble(layer));
   }
 }

@@ -53,8 +53,11 @@ final class Sentence {
     String largest =
         most == null
             ? ""
-            : "; the largest difference is %s octaves, of %s"
-                .formatted(number(most.rms().difference()), plain(most.layer().name()));
+            : "; the largest difference is %s octaves, of %s%s"
+                .formatted(
+                    number(most.rms().difference()),
+                    plain(most.layer().name()),
+                    most.rms().isUnsettled() ? ", and longer spans would tell" : "");
     if (judged == 0) {
       return "no layer has the %d complete, finite and nonzero steps on either side that it takes to tell change from noise%s"
           .formatted(BatchMeans.MIN_STEPS, largest);

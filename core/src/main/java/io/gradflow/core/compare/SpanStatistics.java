@@ -3,7 +3,6 @@ package io.gradflow.core.compare;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepParts;
 import io.gradflow.core.shard.Layer;
-import io.gradflow.core.shard.LayerKind;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Collections;
@@ -23,8 +22,6 @@ import java.util.Map;
 public final class SpanStatistics {
   /** Of a layer: with less than this its norm is too uncertain to compare. */
   static final double MIN_COMPLETENESS = 0.9;
-
-  private static final int MIN_DEPTHS = 5;
 
   private final SpanSteps span;
   private final BitSet read = new BitSet();
@@ -83,7 +80,6 @@ public final class SpanStatistics {
       return false;
     }
     read.set(ordinal);
-    DepthFit depths = new DepthFit();
     boolean complete = true;
     for (Step part : parts) {
       for (int i = 0; i < part.norms().size(); i++) {
@@ -91,23 +87,15 @@ public final class SpanStatistics {
         Layer layer = manifest.get(index);
         double received = received(part, index);
         complete &= received >= MIN_COMPLETENESS;
-        double x =
-            layers
-                .computeIfAbsent(layer.name(), name -> new LayerStatistics(span.size()))
-                .add(ordinal, layer, part, i, received, isFinite(part, index));
-        if (layer.kind() == LayerKind.WEIGHT && layer.depth() != null && !Double.isNaN(x)) {
-          depths.add(layer.depth(), x);
-        }
+        layers
+            .computeIfAbsent(layer.name(), name -> new LayerStatistics(span.size()))
+            .add(ordinal, new LayerReading(part, i, layer, received), isFinite(part, index));
       }
     }
     for (RunMeasure measure : RunMeasure.values()) {
-      double value =
-          switch (measure) {
-            case DEPTH_SLOPE -> depths.slope();
-            // Of an incomplete gradient the norm is a lower bound.
-            case GLOBAL_NORM -> complete ? measure.of(head) : Double.NaN;
-            default -> measure.of(head);
-          };
+      // Of an incomplete gradient the norm is a lower bound.
+      boolean known = complete || measure != RunMeasure.GLOBAL_NORM;
+      double value = known ? measure.of(head) : Double.NaN;
       run.computeIfAbsent(measure, first -> new BatchMeans(span.size())).add(ordinal, value);
     }
     return true;
@@ -131,28 +119,5 @@ public final class SpanStatistics {
   private static boolean isFinite(Step step, int layer) {
     return step.norms().nonFinite() == null
         || Arrays.binarySearch(step.norms().nonFinite().layers(), layer) < 0;
-  }
-
-  /** Least squares of x on depth. */
-  private static final class DepthFit {
-    private int n;
-    private double meanDepth;
-    private double meanX;
-    private double squares;
-    private double products;
-
-    void add(double depth, double x) {
-      n++;
-      double deviation = depth - meanDepth;
-      meanDepth += deviation / n;
-      meanX += (x - meanX) / n;
-      squares += deviation * (depth - meanDepth);
-      products += deviation * (x - meanX);
-    }
-
-    /** Octaves per layer; NaN with too few depths for a line. */
-    double slope() {
-      return n < MIN_DEPTHS || squares == 0 ? Double.NaN : products / squares;
-    }
   }
 }

@@ -8,7 +8,6 @@ import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.core.signal.Coherence;
 import java.util.Arrays;
-import java.util.Objects;
 import java.util.stream.IntStream;
 
 /** Writes the {@link Step} of a closed step's sums. */
@@ -253,7 +252,7 @@ final class StepReport {
     for (int layer = 0; alignment != null && layer < layout.layerCount(); layer++) {
       leastCoherent(alignment, layer, leastRanks, least);
     }
-    RankGeometry geometry = geometry(rows.sketches());
+    RankGeometry geometry = geometry(rows);
     return new RankComparison(
             known(roots(rows.reducedSquares())),
             known(rows.reported()),
@@ -269,17 +268,27 @@ final class StepReport {
         .orNull();
   }
 
-  /** Null with fewer than two ranks that have a sketch, and with more than are worth a matrix. */
-  private RankGeometry geometry(double[][] sketches) {
-    long sketched = Arrays.stream(sketches).filter(Objects::nonNull).count();
-    if (sketched < 2 || sketched > MOST_SKETCHED_RANKS) {
-      return null;
+  /**
+   * Null with fewer than two ranks that have a sketch, and with more than are worth a matrix; and
+   * where ranks hold slices, which point nowhere together.
+   */
+  private RankGeometry geometry(RankRows rows) {
+    float[][] sketches = new float[rows.ranks().length][];
+    int sketched = 0;
+    for (int i = 0; i < sketches.length; i++) {
+      if (rows.sketches()[i] != null && isComparable(rows.ranks()[i])) {
+        sketches[i] = floats(rows.sketches()[i]);
+        sketched++;
+      }
     }
-    float[][] rows = new float[sketches.length][];
-    for (int i = 0; i < rows.length; i++) {
-      rows[i] = sketches[i] == null ? null : floats(sketches[i]);
-    }
-    return matrices.geometry(rows);
+    return sketched < 2 || sketched > MOST_SKETCHED_RANKS ? null : matrices.geometry(sketches);
+  }
+
+  /** Whether the rank holds a whole gradient before the reduction, and has sent all of it. */
+  private boolean isComparable(int rank) {
+    long members = held.receivedLocal()[rank / Layout.GROUP_SIZE];
+    return layout.workers() == layout.worldSize()
+        && (members & 1L << (rank % Layout.GROUP_SIZE)) != 0;
   }
 
   private static float[] floats(double[] values) {
@@ -321,19 +330,18 @@ final class StepReport {
     }
   }
 
-  /** Of ranks that hold whole layers: the norm of the mean is that of what they hold. */
+  /** The norm of the mean is that of what a rank holds: all of it. */
   private float[] coherence(RankRows rows) {
     double square = 0;
     for (double norm : signals.norms()) {
       square += norm * norm;
     }
-    boolean wholeLayers = layout.workers() == layout.worldSize();
     float[] coherence = new float[rows.ranks().length];
     boolean any = false;
     for (int i = 0; i < coherence.length; i++) {
       double ofMean = meanOf(Math.sqrt(square));
       double cosine =
-          wholeLayers
+          isComparable(rows.ranks()[i])
               ? Coherence.leaveOneOut(
                   meanOf(rows.dots()[i]), rows.localSquares()[i], ofMean * ofMean, layout.workers())
               : Double.NaN;

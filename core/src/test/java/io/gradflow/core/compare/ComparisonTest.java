@@ -22,7 +22,7 @@ class ComparisonTest {
    * of at most .01 more than 9 name a layer once in a thousand.
    */
   @ParameterizedTest
-  @CsvSource({"0, 64", "0.5, 64", "0.5, 400", "0.9, 100", "0.9, 400", "0.97, 400"})
+  @CsvSource({"0, 50", "0.5, 50", "0.5, 400", "0.9, 100", "0.9, 400", "0.97, 400"})
   void withoutChangeOneComparisonInAHundredNamesALayer(double phi, int length) {
     int wrong = 0;
     int singlyUnlikely = 0;
@@ -62,20 +62,20 @@ class ComparisonTest {
 
   @Test
   void halfAnOctaveInOneLayerIsFoundAndNamed() {
+    int found = 0;
     for (int seed = 0; seed < 100; seed++) {
       Comparison comparison =
           new TwoSpans(seed, 0.5)
               .steps(100, UnaryOperator.identity())
               .steps(100, draft -> draft.raise("block3.weight", 0.5))
               .at(100);
-      assertThat(comparison.changed())
-          .as("seed %d", seed)
-          .extracting(change -> change.layer().name())
-          .contains("block3.weight")
-          .hasSizeLessThanOrEqualTo(2);
-      assertThat(comparison.mostDifferent().layer().name()).isEqualTo("block3.weight");
-      assertThat(comparison.mostDifferent().rms().difference()).isCloseTo(0.5, within(0.3));
+      LayerChange most = comparison.mostDifferent();
+      assertThat(most.layer().name()).as("seed %d", seed).isEqualTo("block3.weight");
+      assertThat(most.rms().difference()).isCloseTo(0.5, within(0.3));
+      found += most.rms().isSignificant() ? 1 : 0;
     }
+    // The difference is 10 of its standard errors, and Student's tail with few degrees is long.
+    assertThat(found).isGreaterThanOrEqualTo(95);
   }
 
   @Test
@@ -112,6 +112,37 @@ class ComparisonTest {
         .steps(50, draft -> draft.raise(one, octaves).raise(other, otherOctaves));
   }
 
+  /** Losses fall and norms with them all the time: that must not hide a difference of level. */
+  @Test
+  void aDriftOverASpanIsNoNoiseAboutItsLevel() {
+    for (int seed = 0; seed < 50; seed++) {
+      var run =
+          new TwoSpans(seed, 0)
+              .steps(100, draft -> draft.raise("block3.weight", -0.02 * draft.number()))
+              .steps(100, draft -> draft.raise("block3.weight", -0.01 * draft.number()));
+      Change change = layer(run.at(100), "block3.weight").rms();
+      assertThat(change.difference()).isCloseTo(-0.505, within(0.15));
+      assertThat(change.isSignificant()).as("seed %d", seed).isTrue();
+      assertThat(change.before().scatter()).isGreaterThan(0.5);
+    }
+  }
+
+  @Test
+  void aJumpIntoASlowCurveIsLargeAndUnsettled() {
+    Comparison comparison =
+        new TwoSpans(9, 0)
+            .steps(60, UnaryOperator.identity())
+            .steps(
+                60,
+                draft -> draft.raise("block3.weight", 8 - Math.pow(draft.number() - 90, 2) / 150))
+            .at(60);
+    Change change = layer(comparison, "block3.weight").rms();
+    assertThat(change.difference()).isGreaterThan(5);
+    assertThat(change.isSignificant()).isFalse();
+    assertThat(change.isUnsettled()).isTrue();
+    assertThat(comparison.sentence()).endsWith(" of block3.weight, and longer spans would tell.");
+  }
+
   @Test
   void aFewStepsAreComparedAndCalledTooFew() {
     Comparison comparison =
@@ -123,7 +154,7 @@ class ComparisonTest {
     assertThat(comparison.mostDifferent().rms().difference()).isCloseTo(5, within(0.2));
     assertThat(comparison.mostDifferent().rms().standardError()).isNaN();
     assertThat(comparison.sentence())
-        .startsWith("No layer has the 32 complete, finite and nonzero steps on either side")
+        .startsWith("No layer has the 50 complete, finite and nonzero steps on either side")
         .endsWith("octaves, of block3.weight.");
   }
 
@@ -178,9 +209,12 @@ class ComparisonTest {
             .steps(64, UnaryOperator.identity())
             .steps(64, draft -> draft.slope(14))
             .at(64);
-    Change slope = comparison.run().get(RunMeasure.DEPTH_SLOPE);
-    assertThat(slope.difference()).isCloseTo(2, within(0.05));
-    assertThat(slope.isSignificant()).isTrue();
+    assertThat(comparison.weightsByDepth())
+        .extracting(weight -> weight.layer().name())
+        .startsWith("block0.weight", "block1.weight")
+        .hasSize(8);
+    assertThat(comparison.depthAfter().slope() - comparison.depthBefore().slope())
+        .isCloseTo(2, within(0.05));
   }
 
   @Test
@@ -214,7 +248,7 @@ class ComparisonTest {
 
   @Test
   void layersArePairedByNameAndOthersListed() {
-    var run = new TwoSpans(8, 0).steps(40, UnaryOperator.identity());
+    var run = new TwoSpans(8, 0).steps(60, UnaryOperator.identity());
     List<Layer> renamed = new ArrayList<>(TwoSpans.LAYERS);
     Layer old = renamed.get(3);
     renamed.set(
@@ -233,7 +267,7 @@ class ComparisonTest {
             old.placement()));
     Comparison comparison =
         Comparison.of(
-            run.span(0, 39), SpanStatistics.of(renamed, run.timeline().all(), run.steps()));
+            run.span(0, 59), SpanStatistics.of(renamed, run.timeline().all(), run.steps()));
     assertThat(comparison.layers()).hasSize(15);
     assertThat(comparison.onlyBefore()).containsExactly("block1.bias");
     assertThat(comparison.onlyAfter()).containsExactly(renamed.get(3).name());
@@ -242,7 +276,7 @@ class ComparisonTest {
     Comparison strangers =
         Comparison.of(
             SpanStatistics.of(renamed.subList(3, 4), run.timeline().all(), List.of()),
-            run.span(0, 39));
+            run.span(0, 59));
     assertThat(strangers.sentence()).isEqualTo("The two have no layer of the same name.");
   }
 

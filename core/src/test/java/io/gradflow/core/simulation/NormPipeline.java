@@ -76,7 +76,7 @@ final class NormPipeline {
     this.broken = broken;
     this.oracle = oracle;
     joiner = new ManifestJoiner(Duration.ofHours(24));
-    roller = new WindowRoller(workload.windows);
+    roller = new WindowRoller(workload.windows, new PlainMatrices());
     int parallelism = chance.between(1, 3);
     for (int i = 0; i < parallelism; i++) {
       subtasks.add(

@@ -17,7 +17,6 @@ import org.bytedeco.openblas.global.openblas;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.nativeblas.NativeOpsHolder;
 
 /**
  * Products of matrices and their eigenvalues by ND4J and the OpenBLAS it brings, in double and on
@@ -36,17 +35,25 @@ public final class Nd4jMatrices implements Matrices {
 
   private final Matrices plain = new PlainMatrices();
 
-  /** Loads ND4J if nobody has yet; that takes a second. */
+  /** Loads ND4J if nobody has yet; that takes up to two seconds. */
   public Nd4jMatrices() {
+    // Without limits of its own, JavaCPP takes the memory of the whole process for its own: past
+    // twice
+    // the heap, which Flink's other memory reaches, it would collect garbage and then refuse.
+    setIfAbsent("org.bytedeco.javacpp.maxphysicalbytes", "0");
+    setIfAbsent("org.bytedeco.javacpp.maxbytes", "256m");
     ClassLoader before = Thread.currentThread().getContextClassLoader();
     // ND4J keeps the first class loader it meets, and its threads do: not one of a job.
     Thread.currentThread().setContextClassLoader(Nd4j.class.getClassLoader());
     try {
       Nd4j.factory().blas().setMaxThreads(1);
-      NativeOpsHolder.getInstance().getDeviceNativeOps().setOmpNumThreads(1);
     } finally {
       Thread.currentThread().setContextClassLoader(before);
     }
+  }
+
+  private static void setIfAbsent(String property, String value) {
+    System.getProperties().putIfAbsent(property, value);
   }
 
   /** By plain loops: copying the rows to ND4J takes longer. */

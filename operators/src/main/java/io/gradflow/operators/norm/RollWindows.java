@@ -1,5 +1,6 @@
 package io.gradflow.operators.norm;
 
+import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.norm.LaneStep;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.RunNotice;
@@ -34,7 +35,7 @@ public final class RollWindows
   @Override
   public void open(OpenContext openContext) {
     RuntimeContext context = getRuntimeContext();
-    roller = new WindowRoller(policy);
+    roller = new WindowRoller(policy, new PlainMatrices());
     alarm = new Alarm(context);
     state =
         new WindowState(

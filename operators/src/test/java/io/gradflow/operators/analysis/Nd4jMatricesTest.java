@@ -10,6 +10,8 @@ import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.matrix.RankGeometry;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import org.assertj.core.data.Offset;
 import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.Test;
@@ -17,7 +19,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.nativeblas.NativeOpsHolder;
 
 /** ND4J says what the plain loops say, whatever it is given, and leaves nothing behind. */
 class Nd4jMatricesTest {
@@ -185,9 +186,20 @@ class Nd4jMatricesTest {
   }
 
   @Test
-  void worksOnOneThread() {
-    assertThat(NativeOpsHolder.getInstance().getDeviceNativeOps().ompGetMaxThreads()).isOne();
+  void worksOnOneThreadWhoeverCalls() throws Exception {
     assertThat(Nd4j.factory().blas().getMaxThreads()).isOne();
+    ExecutorService other = Executors.newSingleThreadExecutor();
+    try {
+      assertThat(other.submit(() -> Nd4j.factory().blas().getMaxThreads()).get()).isOne();
+    } finally {
+      other.shutdown();
+    }
+  }
+
+  @Test
+  void javaCppDoesNotCountTheMemoryOfTheProcess() {
+    assertThat(Pointer.maxPhysicalBytes()).isZero();
+    assertThat(Pointer.maxBytes()).isEqualTo(256L << 20);
   }
 
   @Test
