@@ -64,8 +64,10 @@ public final class BatchSizeAdvisor {
         state.next(
             over, size > settings.octaves() / 2, small ? -1 : 1, settings.steps(), reading, out);
     if (over && next.steps() >= settings.steps()) {
-      String batchText = Wording.number(batch);
-      String noiseText = Wording.number(noise);
+      String advised = Wording.rough(noise);
+      String factor = Wording.rough(Math.pow(2, size));
+      String saved = Wording.rough((1 + Math.pow(2, size)) / 2);
+      String paid = Wording.rough(2 / (1 + Math.pow(2, -size)));
       out.advice(
           ADVICE_BATCH_SIZE,
           reading,
@@ -75,22 +77,19 @@ public final class BatchSizeAdvisor {
           size,
           settings.octaves(),
           "octaves",
-          small
-              ? "The batch of %s is 1/%s of the gradient noise scale of %s since step %d or before: a step is mostly noise."
-                  .formatted(batchText, Wording.factor(size), noiseText, next.onset())
-              : "The batch of %s is %s times the gradient noise scale of %s since step %d or before: most of it only repeats what the rest says."
-                  .formatted(batchText, Wording.factor(size), noiseText, next.onset()),
-          small
-              ? "With a batch of %s and a learning rate to match, the same progress takes 1/%s of the steps and %s times the samples."
-                  .formatted(
-                      noiseText,
-                      Wording.number((1 + noise / batch) / 2),
-                      Wording.number(2 / (1 + batch / noise)))
-              : "With a batch of %s the same progress takes 1/%s of the samples and %s times the steps."
-                  .formatted(
-                      noiseText,
-                      Wording.number((1 + batch / noise) / 2),
-                      Wording.number(2 / (1 + noise / batch))));
+          "The batch of %.0f is about %s of the gradient noise scale, %s, since step %d or before: %s."
+              .formatted(
+                  batch,
+                  small ? "1/" + factor : factor + " times",
+                  advised,
+                  next.onset(),
+                  small ? "a step is mostly noise" : "much of it repeats what the rest says"),
+          (small
+                  ? "A batch of %s, with a learning rate to match, makes the same progress in 1/%s of the"
+                      + " steps with %s times the samples; a lower learning rate averages noise, too."
+                  : "A batch of %s makes the same progress with 1/%s of the samples in %s times the"
+                      + " steps.")
+              .formatted(advised, saved, paid));
     }
     return next;
   }

@@ -15,11 +15,13 @@ import java.util.Arrays;
  * </pre>
  *
  * Advice is given when {@code apart} exceeds {@code octaves}, and three times the scatter of the
- * weights, for {@code steps} published steps. The multiplier is 2 to the {@code -apart}: with it
- * the layer would move as the median does. Only weights are compared: biases and normalisations
- * start at 0 or 1, and their ratios say nothing of their rates. You, Gitman and Ginsburg (2017),
- * "Large batch training of convolutional networks", give each layer the rate that this multiplier
- * leads to.
+ * weights, for {@code steps} published steps, and the layer moves by more than {@code fast} or less
+ * than {@code slow} of its norm per step: between these a layer learns well, whatever the others do
+ * (Karpathy's course notes CS231n put a healthy update at 1e-3 of the weights). The multiplier is 2
+ * to the {@code -apart}: with it the layer would move as the median does. Only weights are
+ * compared: biases and normalisations start at 0 or 1, and their ratios say nothing of their rates.
+ * You, Gitman and Ginsburg (2017), "Large batch training of convolutional networks", give each
+ * layer the rate that this multiplier leads to.
  *
  * <p>Cannot see: a rate that is wrong for all layers; runs that publish no norms of weights and
  * updates.
@@ -35,14 +37,18 @@ public final class LearningRateAdvisor {
    * Thresholds.
    *
    * @param octaves between a layer's update ratio and the median, either way
+   * @param slow update over weights below which a layer may be told to move more
+   * @param fast above which it may be told to move less
    * @param steps published steps
    */
-  public record Settings(double octaves, int steps) {
-    static final Settings DEFAULT = new Settings(2, 200);
+  public record Settings(double octaves, double slow, double fast, int steps) {
+    static final Settings DEFAULT = new Settings(2, 1e-4, 0.01, 200);
 
     /** Checks the ranges. */
     public Settings {
       Thresholds.require(ADVICE_LEARNING_RATE, "octaves", octaves, 0.5, 100);
+      Thresholds.require(ADVICE_LEARNING_RATE, "slow", slow, 0, 1);
+      Thresholds.require(ADVICE_LEARNING_RATE, "fast", fast, 0, 1_000);
       Thresholds.require(ADVICE_LEARNING_RATE, "steps", steps, 1, 100_000);
     }
   }
@@ -89,7 +95,11 @@ public final class LearningRateAdvisor {
       double mean = Double.isNaN(before) ? apart : before + GAIN * (apart - before);
       state.apart()[i] = mean;
       double size = Math.abs(mean);
-      boolean over = size > settings.octaves() && size > LEAST_SCATTERS * spread.scatter();
+      double ratio = Math.pow(2, spread.median() + mean);
+      boolean over =
+          size > settings.octaves()
+              && size > LEAST_SCATTERS * spread.scatter()
+              && (mean < 0 ? ratio < settings.slow() : ratio > settings.fast());
       boolean overHalf = size > settings.octaves() / 2;
       if (over) {
         state.onset()[i] = state.run()[i] == 0 ? reading.stepNumber() : state.onset()[i];
