@@ -2,8 +2,11 @@ package io.gradflow.benchmarks;
 
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import org.openjdk.jmh.runner.RunnerException;
 import picocli.CommandLine;
@@ -20,6 +23,8 @@ import picocli.CommandLine.Spec;
       "Measures how long the parts take, each beside what it is compared with, and prints the medians"
           + " as a table. Progress goes to standard error. All of it takes some minutes; nothing else"
           + " should run on the machine meanwhile.",
+      "",
+      "matrices: what analyses them. signals: what each group of signals costs, in bytes and time.",
       ""
     },
     mixinStandardHelpOptions = true,
@@ -30,16 +35,41 @@ final class Bench implements Callable<Integer> {
   @Parameters(
       arity = "0..1",
       paramLabel = "NAME",
-      description = "One of: ${COMPLETION-CANDIDATES}. All of them if left out.",
+      description = "One of: ${COMPLETION-CANDIDATES}. All there is if left out.",
       completionCandidates = Names.class)
   private String name;
 
-  /** What there is to be measured. */
+  /** What there is to be measured: each by itself, after the name of all that belong together. */
   static final class Names implements Iterable<String> {
     @Override
     public Iterator<String> iterator() {
-      return Measuring.names().iterator();
+      List<String> names = new ArrayList<>();
+      suites()
+          .forEach(
+              (suite, members) -> {
+                names.add(suite);
+                names.addAll(members);
+              });
+      return names.iterator();
     }
+  }
+
+  private static Map<String, List<String>> suites() {
+    List<String> signals = new ArrayList<>(List.of(SignalBytes.NAME));
+    signals.addAll(Measuring.names(SignalBenchmarks.class));
+    Map<String, List<String>> suites = new LinkedHashMap<>();
+    suites.put("matrices", Measuring.names(MatrixBenchmarks.class));
+    suites.put("signals", signals);
+    return suites;
+  }
+
+  /** The members of a suite, a name by itself, or all of null; null if there is no such name. */
+  private static List<String> members(String name) {
+    Map<String, List<String>> suites = suites();
+    List<String> all = suites.values().stream().flatMap(List::stream).toList();
+    return name == null
+        ? all
+        : suites.getOrDefault(name, all.contains(name) ? List.of(name) : null);
   }
 
   public static void main(String[] arguments) {
@@ -63,17 +93,18 @@ final class Bench implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() throws RunnerException {
-    List<String> names = Measuring.names();
-    if (name != null && !names.contains(name)) {
+  public Integer call() throws RunnerException, InterruptedException {
+    List<String> members = members(name);
+    if (members == null) {
       throw new ParameterException(
           spec.commandLine(),
-          "expected one of: %s; got: %s".formatted(String.join(" ", names), name));
+          "expected one of: %s; got: %s".formatted(String.join(" ", new Names()), name));
     }
     PrintWriter output = spec.commandLine().getOut();
     Measuring measuring = Measuring.thorough(spec.commandLine().getErr());
-    for (String each : name == null ? names : List.of(name)) {
-      output.println(measuring.table(each));
+    for (String member : members) {
+      output.println(
+          member.equals(SignalBytes.NAME) ? SignalBytes.measured() : measuring.table(member));
       output.flush();
     }
     return 0;

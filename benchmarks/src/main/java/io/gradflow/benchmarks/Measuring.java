@@ -38,25 +38,28 @@ final class Measuring {
             .measurementIterations(1)
             .measurementTime(TimeValue.milliseconds(1))
             .param("layers", "12")
+            .param("elements", "64")
             .param("ranks", "8", "64"));
   }
 
-  /** All there are, in alphabetical order. */
-  static List<String> names() {
+  /** The names of a class's benchmarks, in alphabetical order. */
+  static List<String> names(Class<?> benchmarks) {
     return BenchmarkList.defaultList()
         .getAll(new Progress(new PrintWriter(Writer.nullWriter())), List.of())
         .stream()
+        .filter(benchmark -> benchmark.getUserClassQName().equals(benchmarks.getName()))
         .map(benchmark -> Progress.nameOf(benchmark.getUsername()))
         .sorted()
         .toList();
   }
 
-  /** Measures one of them. */
-  Table table(String name) throws RunnerException {
+  /** Measures one benchmark, and returns the table of it. */
+  Object table(String name) throws RunnerException {
     Collection<RunResult> results =
         new Runner(
                 new OptionsBuilder().parent(options).include("\\." + name + "$").build(), progress)
             .run();
-    return Table.of(name, results);
+    boolean compared = results.iterator().next().getParams().getParamsKeys().contains(Table.BY);
+    return compared ? Table.of(name, results) : CostTable.of(name, results);
   }
 }

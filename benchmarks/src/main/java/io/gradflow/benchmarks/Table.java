@@ -67,7 +67,8 @@ final class Table {
     return micros < 100 ? "%.1f".formatted(micros) : "%,.0f".formatted(micros);
   }
 
-  private static String aligned(List<List<String>> lines) {
+  /** The lines, their columns aligned to the right. */
+  static String aligned(List<List<String>> lines) {
     StringBuilder text = new StringBuilder();
     for (List<String> line : lines) {
       for (int column = 0; column < line.size(); column++) {

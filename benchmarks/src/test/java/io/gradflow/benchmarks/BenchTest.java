@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -15,14 +16,36 @@ class BenchTest {
   private final StringWriter error = new StringWriter();
 
   @ParameterizedTest
-  @MethodSource("io.gradflow.benchmarks.Measuring#names")
-  void measures(String name) throws Exception {
-    String table = Measuring.once(new PrintWriter(error)).table(name).toString();
-    assertThat(table)
-        .startsWith(name + "\n")
+  @MethodSource
+  void comparesWhoAnalysesMatrices(String name) throws Exception {
+    assertThat(measured(name))
         .containsPattern("plain, µs +nd4j, µs +times faster\n")
         .containsPattern("[0-9]\n$");
     assertThat(error.toString()).contains("measuring " + name + " {by=plain").contains(" us/op\n");
+  }
+
+  static List<String> comparesWhoAnalysesMatrices() {
+    return Measuring.names(MatrixBenchmarks.class);
+  }
+
+  @ParameterizedTest
+  @MethodSource
+  void comparesSignalsWithNorms(String name) throws Exception {
+    assertThat(measured(name))
+        .containsPattern("signals +[A-Z0-9 ]+ +of norms")
+        .containsPattern("\n +norms +[0-9.]+ +1[.]00")
+        .containsPattern("\n +all +[0-9.]+ +[0-9.]+");
+    assertThat(error.toString()).contains("signals=ALL}").contains(" us/op\n");
+  }
+
+  static List<String> comparesSignalsWithNorms() {
+    return Measuring.names(SignalBenchmarks.class);
+  }
+
+  private String measured(String name) throws Exception {
+    String table = Measuring.once(new PrintWriter(error)).table(name).toString();
+    assertThat(table).startsWith(name);
+    return table;
   }
 
   @Test
@@ -30,7 +53,8 @@ class BenchTest {
     assertThat(run("--help")).isZero();
     assertThat(output.toString())
         .startsWith("Usage: gradflow bench [-hV] [NAME]\n")
-        .contains("One of: " + String.join(", ", Measuring.names()));
+        .contains("matrices, geometry, links,")
+        .contains("signals, bytes, measuring,");
   }
 
   @Test
@@ -39,7 +63,7 @@ class BenchTest {
     assertThat(error.toString())
         .isEqualTo(
             "gradflow: expected one of: "
-                + String.join(" ", Measuring.names())
+                + String.join(" ", new Bench.Names())
                 + "; got: nonsense; see gradflow bench --help\n");
     assertThat(output.toString()).isEmpty();
   }

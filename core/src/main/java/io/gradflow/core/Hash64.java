@@ -12,6 +12,9 @@ import java.nio.charset.StandardCharsets;
  */
 public final class Hash64 {
   private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
+
+  private static final int LANES = 4;
+
   private long state = GOLDEN_GAMMA;
 
   /** Adds a number. */
@@ -72,6 +75,39 @@ public final class Hash64 {
       add((long) value);
     }
     return this;
+  }
+
+  /**
+   * Adds a long column in a fraction of the time: value i joins lane i mod 4, {@code lane = lane *
+   * 0x9E3779B97F4A7C15 + bits}, and the lanes are added.
+   */
+  public Hash64 addInLanes(float[] column) {
+    long[] lanes = new long[LANES];
+    for (int i = 0; i < column.length; i++) {
+      int lane = i & (LANES - 1);
+      lanes[lane] = lanes[lane] * GOLDEN_GAMMA + Float.floatToIntBits(column[i]);
+    }
+    return add((long) column.length).add(lanes);
+  }
+
+  /** Likewise. */
+  public Hash64 addInLanes(int[] column) {
+    long[] lanes = new long[LANES];
+    for (int i = 0; i < column.length; i++) {
+      int lane = i & (LANES - 1);
+      lanes[lane] = lanes[lane] * GOLDEN_GAMMA + column[i];
+    }
+    return add((long) column.length).add(lanes);
+  }
+
+  /** Likewise. */
+  public Hash64 addInLanes(long[] column) {
+    long[] lanes = new long[LANES];
+    for (int i = 0; i < column.length; i++) {
+      int lane = i & (LANES - 1);
+      lanes[lane] = lanes[lane] * GOLDEN_GAMMA + column[i];
+    }
+    return add((long) column.length).add(lanes);
   }
 
   /** The hash of everything added so far. */

@@ -58,10 +58,10 @@ public final class DepthAdvisor {
             .mapToDouble(i -> Double.isNaN(reading.x()[i]) ? Double.NaN : baseline.level(i))
             .toArray();
     DepthProfile profile = profile(table, levels);
-    if (profile == null || profile.steepest() == null) {
+    DepthProfile.Boundary boundary = profile == null ? null : profile.steepest();
+    if (boundary == null) {
       return state;
     }
-    DepthProfile.Boundary boundary = profile.steepest();
     int inputSide = weights[boundary.inputSide()];
     int lossSide = weights[boundary.lossSide()];
     boolean over = boundary.isBreak() && boundary.fall() > settings.fall();

@@ -82,7 +82,8 @@ public final class InitialisationAdvisor {
         profile != null
             && Math.abs(profile.drop()) > settings.drop()
             && Math.abs(profile.t()) > settings.t();
-    boolean breaks = slopes && profile.steepest() != null && profile.steepest().isBreak();
+    DepthProfile.Boundary boundary = slopes ? profile.steepest() : null;
+    boolean breaks = boundary != null && boundary.isBreak();
     if (slopes && !breaks) {
       Sustained next = state.next(true, false, ALL, settings.steps(), reading, out);
       if (next.steps() == settings.steps()) {

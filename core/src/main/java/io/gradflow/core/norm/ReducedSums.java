@@ -67,8 +67,14 @@ public record ReducedSums(
       if (count == 0 && expected > 0) {
         continue;
       }
+      long piece = columns.raw() == null ? slices.piece(layer) : columns.raw().offset()[i];
       // A slice that is the whole layer needs no row of its replica to wait in.
       boolean wholeLayer = count >= expected;
+      if (wholeLayer && replica[layer] >= 0 && replica[layer] <= of) {
+        Long hash = SignalSums.hash(columns, i, piece);
+        compare(layer, hash, columns.square(i) / scale / scale);
+        continue;
+      }
       if (wholeLayer) {
         single.clear(0);
       } else if (row == null || row.replica() != of) {
@@ -76,7 +82,6 @@ public record ReducedSums(
       }
       LayerSums sums = wholeLayer ? single : row.sums();
       int at = wholeLayer ? 0 : layer;
-      long piece = columns.raw() == null ? slices.piece(layer) : columns.raw().offset()[i];
       sums.addSignals(at, columns, i, piece, scale);
       sums.add(
           at,
@@ -149,6 +154,20 @@ public record ReducedSums(
     }
   }
 
+  /** One more complete replica, of which the sums of another are kept. */
+  private void compare(int layer, Long hash, double square) {
+    if (hash != null) {
+      digest(layer, 1, hash, 0);
+    }
+    spread(layer, 1, square, square);
+  }
+
+  private void spread(int layer, int count, double low, double high) {
+    smallest[layer] = copies[layer] == 0 ? low : Math.min(smallest[layer], low);
+    largest[layer] = copies[layer] == 0 ? high : Math.max(largest[layer], high);
+    copies[layer] += count;
+  }
+
   private void complete(int layer, int of, LayerSums from, int position) {
     Long hash = from.signals() == null ? null : from.signals().hash(position);
     if (hash != null) {
@@ -176,9 +195,7 @@ public record ReducedSums(
 
   private void merge(
       int layer, int of, LayerSums from, int position, int count, double low, double high) {
-    smallest[layer] = copies[layer] == 0 ? low : Math.min(smallest[layer], low);
-    largest[layer] = copies[layer] == 0 ? high : Math.max(largest[layer], high);
-    copies[layer] += count;
+    spread(layer, count, low, high);
     if (replica[layer] < 0 || of < replica[layer]) {
       replica[layer] = of;
       whole.clear(layer);

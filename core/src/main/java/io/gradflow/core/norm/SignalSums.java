@@ -53,19 +53,42 @@ public record SignalSums(
   void add(
       int i, boolean isFirst, int layers, LayerColumns columns, int at, long piece, double scale) {
     SignalColumns signals = columns.signals();
+    if (signals == null && isEmpty()) {
+      return;
+    }
     for (Statistic statistic : STATISTICS) {
       double value = signals == null ? Double.NaN : signals.value(statistic, at);
       merge(statistic, i, isFirst, layers, statistic.unscaled(value, scale));
     }
-    boolean hashed = signals != null && signals.contentHash() != null;
-    long hash = hashed ? new Hash64().add(signals.contentHash()[at]).add(piece).value() : 0;
-    mergeHash(i, isFirst, layers, hash, hashed ? 0 : 1);
+    Long hash = hash(columns, at, piece);
+    mergeHash(i, isFirst, layers, hash == null ? 0 : hash, hash == null ? 1 : 0);
     mergeOctaves(i, isFirst, layers, octaves(signals, at, scale));
     mergeSketch(i, isFirst, layers, sketch(signals, columns.layer(at), scale));
   }
 
+  /** The hash of a slice in its place, as it is added; null without. */
+  static Long hash(LayerColumns columns, int at, long piece) {
+    SignalColumns signals = columns.signals();
+    return signals == null || signals.contentHash() == null
+        ? null
+        : Long.valueOf(new Hash64().add(signals.contentHash()[at]).add(piece).value());
+  }
+
+  /** Whether nobody has said anything yet: what is unknown then changes nothing. */
+  private boolean isEmpty() {
+    for (double[] row : statistics) {
+      if (row != null) {
+        return false;
+      }
+    }
+    return hashes[0] == null && octaves[0] == null && sketches[0] == null;
+  }
+
   /** Adds layer j of other sums to layer i. */
   void add(int i, boolean isFirst, int layers, SignalSums other, int j) {
+    if (other.isEmpty() && isEmpty()) {
+      return;
+    }
     for (Statistic statistic : STATISTICS) {
       merge(statistic, i, isFirst, layers, other.value(statistic, j));
     }

@@ -90,9 +90,9 @@ public record StepSums(
     double scale = shard.scale();
     double sum = 0;
     for (int i = 0; i < shard.columns().size(); i++) {
-      sum += shard.columns().square(i) / scale / scale;
+      sum += shard.columns().square(i);
     }
-    return sum;
+    return sum / scale / scale;
   }
 
   /** Over the record's layers; NaN if it is unknown of any. */

@@ -1,10 +1,7 @@
 package io.gradflow.core.shard;
 
 import io.gradflow.core.signal.Octaves;
-import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
-import java.util.stream.LongStream;
 
 /**
  * Octave histograms of the magnitudes of layers, sparse: row i runs from {@code offsets[i]} to
@@ -33,16 +30,19 @@ public record Histograms(int[] offsets, int[] bins, long[] counts) {
 
   /** The histograms of layers, in their order; null is unknown. */
   public static Histograms of(List<Octaves> layers) {
-    int[] offsets = new int[layers.size() + 1];
-    IntStream.Builder bins = IntStream.builder();
-    LongStream.Builder counts = LongStream.builder();
-    for (int i = 0; i < layers.size(); i++) {
-      Octaves row = layers.get(i) == null ? NOT_KNOWN : layers.get(i);
-      Arrays.stream(row.bins()).forEach(bins);
-      Arrays.stream(row.counts()).forEach(counts);
-      offsets[i + 1] = offsets[i] + row.bins().length;
+    List<Octaves> rows = layers.stream().map(row -> row == null ? NOT_KNOWN : row).toList();
+    int[] offsets = new int[rows.size() + 1];
+    for (int i = 0; i < rows.size(); i++) {
+      offsets[i + 1] = offsets[i] + rows.get(i).bins().length;
     }
-    return new Histograms(offsets, bins.build().toArray(), counts.build().toArray());
+    int[] bins = new int[offsets[rows.size()]];
+    long[] counts = new long[bins.length];
+    for (int i = 0; i < rows.size(); i++) {
+      Octaves row = rows.get(i);
+      System.arraycopy(row.bins(), 0, bins, offsets[i], row.bins().length);
+      System.arraycopy(row.counts(), 0, counts, offsets[i], row.counts().length);
+    }
+    return new Histograms(offsets, bins, counts);
   }
 
   private static final Octaves NOT_KNOWN = new Octaves(new int[1], new long[] {UNKNOWN});

@@ -94,10 +94,11 @@ public record SignalColumns(
     }
     hash.add(subnormals).add(activations).add(saturated).add(contentHash);
     if (histograms != null) {
-      hash.add(histograms.offsets()).add(histograms.bins()).add(histograms.counts());
+      hash.add(histograms.offsets());
+      hash.addInLanes(histograms.bins()).addInLanes(histograms.counts());
     }
     if (sketches != null) {
-      hash.add(sketches.layers()).add(sketches.values());
+      hash.add(sketches.layers()).addInLanes(sketches.values());
     }
   }
 

@@ -15,9 +15,9 @@ import java.util.Locale;
  * @param slope octaves per layer: positive where the gradient vanishes toward the input
  * @param t of the slope; its scatter is taken to be 0.001 octave at least
  * @param drop octaves lost over the whole depth
- * @param steepest where it falls most beyond the line; null with fewer than 8 depths
+ * @param x, depth what was fitted, as it was given
  */
-public record DepthProfile(double slope, double t, double drop, Boundary steepest) {
+public record DepthProfile(double slope, double t, double drop, double[] x, int[] depth) {
   private static final int MIN_LAYERS = 5;
   private static final int MIN_DEPTHS = 8;
   private static final double NOISE_FLOOR = 0.001;
@@ -99,8 +99,15 @@ public record DepthProfile(double slope, double t, double drop, Boundary steepes
     double slope = sdx / sdd;
     double residual = Math.max(sxx - slope * sdx, n * NOISE_FLOOR * NOISE_FLOOR);
     double t = slope / Math.sqrt(residual / (n - 2) / sdd);
-    return new DepthProfile(
-        slope, t, slope * (depth[last] - depth[first]), Levels.of(x, depth).steepest());
+    return new DepthProfile(slope, t, slope * (depth[last] - depth[first]), x, depth);
+  }
+
+  /**
+   * Where the gradient falls most beyond the line; null with fewer than 8 depths. It takes some ten
+   * times as long as the fit, and takes it each time.
+   */
+  public Boundary steepest() {
+    return Levels.of(x, depth).steepest();
   }
 
   /** What the slope does to the gradient, e.g. {@code ×0.25 per layer} on its way to the input. */

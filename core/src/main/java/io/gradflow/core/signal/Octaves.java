@@ -106,7 +106,11 @@ public record Octaves(int[] bins, long[] counts) {
 
   /** How many values there are, without the zeros. */
   public long total() {
-    return Arrays.stream(counts).sum();
+    long total = 0;
+    for (long count : counts) {
+      total += count;
+    }
+    return total;
   }
 
   /** How many values are less than {@code 2^exponent}, without the zeros: exact. */
