@@ -21,8 +21,12 @@ final class Sentence {
   static LayerChange mostDifferent(List<LayerChange> layers) {
     return layers.stream()
         .filter(layer -> !Double.isNaN(layer.rms().difference()))
-        .max(Comparator.comparingDouble(layer -> Math.abs(layer.rms().difference())))
+        .max(Comparator.comparingDouble(Sentence::size))
         .orElse(null);
+  }
+
+  private static double size(LayerChange layer) {
+    return Math.abs(layer.rms().difference());
   }
 
   @Override
@@ -53,19 +57,18 @@ final class Sentence {
     String largest =
         most == null
             ? ""
-            : "; the largest difference is %s octaves, of %s%s"
-                .formatted(
-                    number(most.rms().difference()),
-                    plain(most.layer().name()),
-                    most.rms().isUnsettled() ? ", and longer spans would tell" : "");
+            : "; the largest difference is %s octaves, of %s"
+                .formatted(number(most.rms().difference()), plain(most.layer().name()));
+    String unsettled =
+        most != null && most.rms().isUnsettled() ? ", and longer spans would tell" : "";
     if (judged == 0) {
       return "no layer has the %d complete, finite and nonzero steps on either side that it takes to tell change from noise%s"
           .formatted(BatchMeans.MIN_STEPS, largest);
     }
     List<LayerChange> changed = comparison.changed();
     if (changed.isEmpty()) {
-      return "no layer's gradient changed by more than its noise, of %d compared%s"
-          .formatted(judged, largest);
+      return "no layer's gradient changed by more than its noise, of %d compared%s%s"
+          .formatted(judged, largest, unsettled);
     }
     String groups =
         changed.stream()
@@ -73,10 +76,11 @@ final class Sentence {
             .values()
             .stream()
             .filter(group -> !group.isEmpty())
-            .sorted(Comparator.comparingInt(group -> -group.size()))
+            .sorted(Comparator.comparingDouble(group -> -size(mostDifferent(group))))
             .map(this::group)
             .collect(Collectors.joining("; "));
-    return "%s; %d of %d layers changed".formatted(groups, changed.size(), judged);
+    return "%s; %d of %d layers changed%s"
+        .formatted(groups, changed.size(), judged, unsettled.isEmpty() ? "" : largest + unsettled);
   }
 
   private String oneSided() {
