@@ -33,6 +33,7 @@ import picocli.CommandLine.Spec;
       HelpCommand.class,
       DemoCommand.class,
       AlertsCommand.class,
+      CompareCommand.class,
       RecordCommand.class,
       ReplayCommand.class,
       ValidateCommand.class,
@@ -97,7 +98,7 @@ public final class Gradflow implements Runnable {
     String name = command.getCommandSpec().qualifiedName();
     // Of some mistakes the parser says itself that they are errors.
     String line = firstLine(mistake.getMessage()).replaceFirst("^Error: ", "");
-    command.getErr().printf("gradflow: %s; see %s --help%n", line, name);
+    command.getErr().printf("gradflow: %s; see %s --help%n", StyledLine.plain(line), name);
     return command.getCommandSpec().exitCodeOnInvalidInput();
   }
 
@@ -106,7 +107,7 @@ public final class Gradflow implements Runnable {
       // Ctrl-C: what fails because the process ends is no news to whoever ended it.
       LoggerFactory.getLogger(Gradflow.class).info("The command was interrupted", failure);
     } else if (failure instanceof CommandFailed expected) {
-      command.getErr().println("gradflow: " + expected.getMessage());
+      command.getErr().println("gradflow: " + StyledLine.plain(expected.getMessage()));
     } else {
       LoggerFactory.getLogger(Gradflow.class).error("The command failed", failure);
       command

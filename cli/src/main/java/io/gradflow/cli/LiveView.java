@@ -4,6 +4,8 @@ import io.gradflow.cli.RunSnapshot.Incident;
 import io.gradflow.cli.StyledLine.Style;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -25,7 +27,7 @@ final class LiveView {
   /** An odd number, so that a quiet layer rests on the middle one. */
   private static final String LEVELS = "▁▂▃▄▆▇█";
 
-  private static final int BAR_HALF = 8;
+  private static final OctaveBar BAR = new OctaveBar(SPAN);
   private static final int NUMBERS = 18;
   private static final int FIXED_LINES = 6;
   private static final String MESSAGE_INDENT = "    ";
@@ -61,7 +63,7 @@ final class LiveView {
     List<String> incidentLines = incidents(run, width, Math.max(2, height / 4));
     Set<String> named =
         run.incidents().stream()
-            .filter(Incident::open)
+            .filter(incident -> incident.open() && !incident.isAdvice())
             .flatMap(incident -> incident.rootLayer().stream())
             .collect(Collectors.toSet());
     List<LayerRow> rows =
@@ -74,12 +76,7 @@ final class LiveView {
     rows.forEach(row -> lines.add(layer(row, width, nameWidth)));
     lines.add(legend(width));
 
-    long open = run.incidents().stream().filter(Incident::open).count();
-    lines.add(
-        line(width)
-            .add(Style.STRONG, "incidents")
-            .add("  %d open, %d resolved".formatted(open, run.incidents().size() - open))
-            .toString());
+    lines.add(line(width).add(Style.STRONG, "incidents").add("  " + counts(run)).toString());
     lines.addAll(incidentLines);
     return lines.subList(0, Math.min(lines.size(), height));
   }
@@ -110,9 +107,7 @@ final class LiveView {
     return line(width)
         .addPadded(Style.FAINT, "  by depth", nameWidth + 1)
         .add(Style.FAINT, "log2 norm  change  ")
-        .add(
-            Style.FAINT,
-            String.format(Locale.ROOT, "%-" + (2 * BAR_HALF + 3) + "s", "-4    octaves   +4"))
+        .add(Style.FAINT, BAR.title() + " ")
         .add(Style.FAINT, "last steps, newest right")
         .toString();
   }
@@ -137,7 +132,12 @@ final class LiveView {
                   ? " ".repeat(NUMBERS - 9)
                   : String.format(Locale.ROOT, "%+8.1f ", row.change()));
     }
-    bar(line.add(" "), row.change());
+    line.add(" ");
+    if (row.change() == RunSnapshot.LayerTrace.NON_FINITE) {
+      line.add(" ".repeat(OctaveBar.HALF)).add("|").add(Style.BROKEN, "X".repeat(OctaveBar.HALF));
+    } else {
+      BAR.add(line, style(row.change()), row.change());
+    }
     line.add(" ");
     int steps = Math.min(line.room(), row.changes().size());
     line.add(" ".repeat(Math.max(0, line.room() - steps)));
@@ -145,26 +145,6 @@ final class LiveView {
         .subList(row.changes().size() - steps, row.changes().size())
         .forEach(change -> step(line, change));
     return line.toString();
-  }
-
-  /** How far, and to which side: a block a half octave, an arrow where it leaves the scale. */
-  private static void bar(StyledLine line, double change) {
-    boolean broken = change == RunSnapshot.LayerTrace.NON_FINITE;
-    int cells =
-        Double.isNaN(change)
-            ? 0
-            : (int) Math.round(Math.min(Math.abs(change) / SPAN, 1) * BAR_HALF);
-    boolean beyond = Math.abs(change) > SPAN;
-    String blank = " ".repeat(BAR_HALF - cells);
-    if (broken) {
-      line.add(" ".repeat(BAR_HALF)).add("|").add(Style.BROKEN, "X".repeat(BAR_HALF));
-    } else if (change < 0) {
-      String blocks = beyond ? "◀" + "▒".repeat(cells - 1) : "▒".repeat(cells);
-      line.add(blank).add(style(change), blocks).add("|").add(" ".repeat(BAR_HALF));
-    } else {
-      String blocks = beyond ? "█".repeat(cells - 1) + "▶" : "█".repeat(cells);
-      line.add(" ".repeat(BAR_HALF)).add("|").add(style(change), blocks).add(blank);
-    }
   }
 
   /** One step of a layer: a level of the scale, or the mark of what is no level. */
@@ -195,17 +175,24 @@ final class LiveView {
         .toString();
   }
 
-  /** The open ones, the newest first, and after them the others, as far as there is room. */
+  private static String counts(RunSnapshot run) {
+    long advice = run.incidents().stream().filter(Incident::isAdvice).count();
+    long open = run.incidents().stream().filter(i -> i.open() && !i.isAdvice()).count();
+    return "%d open, %d resolved".formatted(open, run.incidents().size() - advice - open)
+        + (advice == 0 ? "" : ", advice %d".formatted(advice));
+  }
+
+  /**
+   * The open ones, the newest first, after them the open advice, and then the others, as far as
+   * there is room.
+   */
   private List<String> incidents(RunSnapshot run, int width, int room) {
+    List<Incident> newestFirst = new ArrayList<>(run.incidents());
+    Collections.reverse(newestFirst);
+    newestFirst.sort(
+        Comparator.comparing(Incident::open).reversed().thenComparing(Incident::isAdvice));
     List<String> lines = new ArrayList<>();
-    for (boolean open : new boolean[] {true, false}) {
-      for (int i = run.incidents().size() - 1; i >= 0; i--) {
-        Incident incident = run.incidents().get(i);
-        if (incident.open() == open) {
-          lines.addAll(incident(incident, run.step(), width));
-        }
-      }
-    }
+    newestFirst.forEach(incident -> lines.addAll(incident(incident, run.step(), width)));
     return lines.subList(0, Math.min(room, lines.size()));
   }
 
@@ -221,14 +208,17 @@ final class LiveView {
     List<String> lines = new ArrayList<>();
     lines.add(
         line(width)
-            .add(incident.open() ? "● " : "○ ")
+            .add(incident.isAdvice() ? "◇ " : incident.open() ? "● " : "○ ")
             .add(
-                grave ? Style.BROKEN : incident.open() ? Style.HIGH : Style.FAINT,
+                grave
+                    ? Style.BROKEN
+                    : incident.open() && !incident.isAdvice() ? Style.HIGH : Style.FAINT,
                 incident.severity())
             .add(incident.open() ? Style.STRONG : Style.FAINT, " " + incident.kind())
             .add(Style.FAINT, "  " + when)
             .toString());
-    for (String part : wrapped(incident.message(), width - MESSAGE_INDENT.length())) {
+    String text = incident.message() + incident.advice().map(advice -> " " + advice).orElse("");
+    for (String part : wrapped(text, width - MESSAGE_INDENT.length())) {
       lines.add(
           line(width)
               .add(MESSAGE_INDENT)

@@ -35,6 +35,11 @@ final class StyledLine {
     this.styled = styled;
   }
 
+  /** A text of any length with nothing in it that could steer a terminal. */
+  static String plain(String text) {
+    return new StyledLine(Integer.MAX_VALUE, false).add(text).toString();
+  }
+
   /** How many columns are left. */
   int room() {
     return width - column;

@@ -20,6 +20,7 @@ import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -75,10 +76,20 @@ final class TopicReader implements AutoCloseable {
 
   /** Reads a topic's values. */
   <T> TopicReader with(Codec<T> codec, Consumer<T> reader) {
+    return with(codec, run -> true, reader);
+  }
+
+  /**
+   * Reads a topic's values as far as they are of runs that are wanted; the others are not decoded.
+   */
+  <T> TopicReader with(Codec<T> codec, Predicate<String> wanted, Consumer<T> reader) {
     Decoder<T> decoder = codec.decoder(writers);
     return withRaw(
         codec.topic(),
         record -> {
+          if (!writers.runOf(record.value()).map(wanted::test).orElse(true)) {
+            return;
+          }
           Decoded<T> decoded =
               decoder.decode(
                   record.value(),

@@ -19,7 +19,8 @@ class GradflowTest {
   void helpListsEveryCommand() {
     assertThat(run("help")).isZero();
     assertThat(out.toString())
-        .contains("demo", "alerts", "record", "replay", "validate", "dlq", "topics", "test ");
+        .contains(
+            "demo", "alerts", "compare", "record", "replay", "validate", "dlq", "topics", "test ");
     assertThat(err.toString()).isEmpty();
   }
 
@@ -43,6 +44,10 @@ class GradflowTest {
         "replay | Missing required parameter: 'FILE'; see gradflow replay --help",
         "replay f --speed 0 | --speed: expected a number above 0, got 0.0; see gradflow replay --help",
         "validate | Missing required option: '--file=config.yaml'; see gradflow validate --help",
+        "compare a | Missing required parameter: 'RUN[:FROM-TO]'; see gradflow compare --help",
+        "compare a:20-10 b | Invalid value for positional parameter at index 0 (RUN[:FROM-TO]): expected FROM up to TO in RUN:FROM-TO, got 'a:20-10'; see gradflow compare --help",
+        "compare a b:0-99999999999999999999 | Invalid value for positional parameter at index 1 (RUN[:FROM-TO]): expected step numbers below 2^63 in RUN:FROM-TO, got 'b:0-99999999999999999999'; see gradflow compare --help",
+        "compare a b --layers -1 | --layers: expected at least 0, got -1; see gradflow compare --help",
         "dlq | expected show or replay, got neither; see gradflow dlq --help",
         "alerts --format xml | Invalid value for option '--format': expected one of [TEXT, JSON] (case-insensitive) but was 'xml'; see gradflow alerts --help",
       })

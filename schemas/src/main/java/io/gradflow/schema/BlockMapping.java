@@ -23,7 +23,8 @@ final class BlockMapping implements Codec.Mapping<Block> {
         .set("dtype", block.dtype().word())
         .set("values", block.values())
         .set("purpose", block.purpose().name())
-        .set("captureId", block.captureId());
+        .set("captureId", block.captureId())
+        .set("globalOffset", block.globalOffset());
   }
 
   @Override
@@ -33,6 +34,7 @@ final class BlockMapping implements Codec.Mapping<Block> {
             ShardMapping.header(row, origin),
             Checks.within(row, "layer", 0, Integer.MAX_VALUE),
             Checks.notNegative(row, "offset"),
+            globalOffset(row),
             Checks.notNegative(row, "count"),
             dtype(row),
             row.bytes("values"),
@@ -59,6 +61,14 @@ final class BlockMapping implements Codec.Mapping<Block> {
               + " bytes");
     }
     return block;
+  }
+
+  private static Long globalOffset(Row row) {
+    Long offset = row.optionalNumber("globalOffset");
+    if (offset != null && offset < 0) {
+      throw Malformed.header("expected globalOffset not to be negative, got " + offset);
+    }
+    return offset;
   }
 
   private static Dtype dtype(Row row) {

@@ -13,7 +13,8 @@ import java.util.stream.IntStream;
 final class SignalMapping {
   private SignalMapping() {}
 
-  // --- of a shard ---------------------------------------------------------------------------------
+  // --- of a shard
+  // ---------------------------------------------------------------------------------
 
   static void set(Row row, SignalColumns signals) {
     if (signals == null) {
@@ -40,8 +41,7 @@ final class SignalMapping {
   /** The signals of a row whose record has these many layers; null if it has none. */
   static SignalColumns columns(Row row, int size) {
     for (String field :
-        List.of(
-            "sum", "minNonzeroAbs", "weightNorm", "updateNorm", "dotPrevious", "dotReduced")) {
+        List.of("sum", "minNonzeroAbs", "weightNorm", "updateNorm", "dotPrevious", "dotReduced")) {
       Checks.aligned(field, row.floats(field), size);
     }
     for (String field : List.of("subnormals", "activations", "saturated", "contentHash")) {
@@ -56,8 +56,7 @@ final class SignalMapping {
     for (String field : List.of("subnormals", "activations", "saturated")) {
       Checks.notNegative(field, row.longs(field), 0);
     }
-    SignalColumns signals =
-        new SignalColumns(
+    return new SignalColumns(
             row.floats("sum"),
             row.longs("subnormals"),
             row.floats("minNonzeroAbs"),
@@ -69,8 +68,8 @@ final class SignalMapping {
             row.longs("saturated"),
             row.longs("contentHash"),
             histograms(row, size),
-            sketches(row));
-    return signals.isEmpty() ? null : signals;
+            sketches(row))
+        .orNull();
   }
 
   private static Sketches sketches(Row row) {
@@ -89,10 +88,7 @@ final class SignalMapping {
     Checks.ascending("sketchLayers", layers);
     if (values.length != (long) layers.length * width) {
       throw Malformed.columns(
-          "expected "
-              + (long) layers.length * width
-              + " values in sketches, got "
-              + values.length);
+          "expected " + (long) layers.length * width + " values in sketches, got " + values.length);
     }
     Checks.finiteOrUnknown("sketches", values);
     return new Sketches(layers, width, values);
@@ -132,7 +128,8 @@ final class SignalMapping {
             Columns.slice(all.values(), from * all.width(), to * all.width()));
   }
 
-  // --- of a step ----------------------------------------------------------------------------------
+  // --- of a step
+  // ----------------------------------------------------------------------------------
 
   static Row toRow(StepSignals signals, Row row) {
     row.set("mean", signals.mean())
@@ -194,12 +191,7 @@ final class SignalMapping {
     }
     for (String field :
         List.of(
-            "mean",
-            "minNonzeroAbs",
-            "weightNorm",
-            "updateNorm",
-            "gradientSquare",
-            "noiseTrace")) {
+            "mean", "minNonzeroAbs", "weightNorm", "updateNorm", "gradientSquare", "noiseTrace")) {
       Checks.aligned(field, row.doubles(field), size);
     }
     for (String field : List.of("cosine", "cosineError", "saturation")) {
@@ -305,7 +297,8 @@ final class SignalMapping {
         parts.get(0).run());
   }
 
-  // --- histograms, of both ------------------------------------------------------------------------
+  // --- histograms, of both
+  // ------------------------------------------------------------------------
 
   private static void setHistograms(Row row, Histograms histograms) {
     if (histograms != null) {

@@ -91,7 +91,7 @@ final class StepMapping implements Codec.Mapping<Step> {
           .set("coherence", comparison.coherence())
           .set("sketchCoherence", comparison.sketchCoherence())
           .set("spectrum", comparison.spectrum())
-          .set("effectiveRanks", SignalMapping.known(comparison.effectiveRanks()))
+          .set("effectiveRanks", comparison.effectiveRanks())
           .set("coherencePerLayer", comparison.perLayer())
           .set("leastCoherentRanks", comparison.leastCoherentRanks())
           .set("leastCoherence", comparison.leastCoherence());
@@ -197,7 +197,9 @@ final class StepMapping implements Codec.Mapping<Step> {
     Checks.aligned("noNormReasons", reasons, reasons.size(), layers.length);
     return new Refusals(
         layers,
-        reasons.stream().map(reason -> Row.constant("noNormReasons", reason, Refusal.class)).toList());
+        reasons.stream()
+            .map(reason -> Row.constant("noNormReasons", reason, Refusal.class))
+            .toList());
   }
 
   private static RankEvidence evidence(Row row, int layers) {
@@ -238,11 +240,7 @@ final class StepMapping implements Codec.Mapping<Step> {
   }
 
   private static RankComparison comparison(Row row, int ranks, int layers) {
-    double[] reducedNorm = row.doubles("reducedNorm");
-    if (reducedNorm == null) {
-      return null;
-    }
-    Checks.aligned("reducedNorm", reducedNorm, ranks);
+    Checks.aligned("reducedNorm", row.doubles("reducedNorm"), ranks);
     Checks.aligned("reportedNorm", row.doubles("reportedNorm"), ranks);
     Checks.aligned("coherence", row.floats("coherence"), ranks);
     Checks.aligned("sketchCoherence", row.floats("sketchCoherence"), ranks);
@@ -250,17 +248,17 @@ final class StepMapping implements Codec.Mapping<Step> {
     int cells = Checks.cells("leastCoherentRanks", layers, perLayer);
     Checks.aligned("leastCoherentRanks", row.ints("leastCoherentRanks"), cells);
     Checks.aligned("leastCoherence", row.floats("leastCoherence"), cells);
-    Double effectiveRanks = row.optionalReal("effectiveRanks");
     return new RankComparison(
-        reducedNorm,
-        row.doubles("reportedNorm"),
-        row.floats("coherence"),
-        row.floats("sketchCoherence"),
-        row.doubles("spectrum"),
-        effectiveRanks == null ? Double.NaN : effectiveRanks,
-        perLayer,
-        row.ints("leastCoherentRanks"),
-        row.floats("leastCoherence"));
+            row.doubles("reducedNorm"),
+            row.doubles("reportedNorm"),
+            row.floats("coherence"),
+            row.floats("sketchCoherence"),
+            row.doubles("spectrum"),
+            row.optionalReal("effectiveRanks"),
+            perLayer,
+            row.ints("leastCoherentRanks"),
+            row.floats("leastCoherence"))
+        .orNull();
   }
 
   private static void requireRows(int[] offsets, int[] bins, int[] counts, int layers) {
@@ -378,19 +376,18 @@ final class StepMapping implements Codec.Mapping<Step> {
         slice(all.comparison(), from, to, withRanks));
   }
 
-  private static RankComparison slice(
-      RankComparison all, int from, int to, boolean withRanks) {
+  private static RankComparison slice(RankComparison all, int from, int to, boolean withRanks) {
     if (all == null) {
       return null;
     }
     int k = all.perLayer();
     return new RankComparison(
-        withRanks ? all.reducedNorm() : new double[0],
+        withRanks ? all.reducedNorm() : null,
         withRanks ? all.reportedNorm() : null,
         withRanks ? all.coherence() : null,
         withRanks ? all.sketchCoherence() : null,
         withRanks ? all.spectrum() : null,
-        withRanks ? all.effectiveRanks() : Double.NaN,
+        withRanks ? all.effectiveRanks() : null,
         k,
         Columns.slice(all.leastCoherentRanks(), from * k, to * k),
         Columns.slice(all.leastCoherence(), from * k, to * k));

@@ -9,12 +9,18 @@ import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
+import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.Refusal;
+import io.gradflow.core.norm.Refusals;
+import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.Dtype;
+import io.gradflow.core.shard.Histograms;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.LayerKind;
@@ -25,8 +31,11 @@ import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.SignalColumns;
+import io.gradflow.core.shard.Sketches;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.core.window.LayerWindow;
+import io.gradflow.core.window.WindowSignals;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.HexFormat;
@@ -60,7 +69,22 @@ class GoldenBytesTest {
                     new float[] {1, Float.MAX_VALUE},
                     new float[] {3, 0},
                     new long[] {0, 20},
-                    new NonFinite(new int[] {5}, new long[] {1}, new long[] {2}, new long[] {3}))));
+                    new NonFinite(new int[] {5}, new long[] {1}, new long[] {2}, new long[] {3}),
+                    null,
+                    new SignalColumns(
+                        new float[] {0.25f, 0},
+                        new long[] {1, 0},
+                        new float[] {1e-3f, Float.NaN},
+                        new float[] {7, 8},
+                        new float[] {0.5f, 0},
+                        new float[] {-2, Float.NaN},
+                        new float[] {2, 0},
+                        new long[] {100, 200},
+                        new long[] {3, 4},
+                        new long[] {-1, 1},
+                        new Histograms(
+                            new int[] {0, 2, 2}, new int[] {-3, 0}, new long[] {4, 1L << 33}),
+                        new Sketches(new int[] {5}, 2, new float[] {1, -1})))));
   }
 
   /** What a shard and a block say before their columns and values. */
@@ -101,6 +125,7 @@ class GoldenBytesTest {
             header(),
             5,
             1L << 33,
+            1L << 34,
             3,
             Dtype.FLOAT16,
             new byte[] {0, 60, 1, 0, -1, -5},
@@ -182,7 +207,8 @@ class GoldenBytesTest {
                 new double[] {1.5, 2},
                 new long[] {0, 3},
                 new NonFinite(new int[] {1}, new long[] {1}, new long[] {0}, new long[] {0}),
-                new int[] {4}),
+                new int[] {4},
+                new Refusals(new int[] {1}, List.of(Refusal.NON_FINITE))),
             new RankEvidence(
                 new int[] {0, 4},
                 new double[] {1, Double.NaN},
@@ -196,9 +222,36 @@ class GoldenBytesTest {
                 new int[] {1, 1},
                 new double[] {3, 4},
                 new int[] {2, 2},
-                new float[] {0, Float.NaN}),
+                new float[] {0, Float.NaN},
+                new RankComparison(
+                    new double[] {1, 2},
+                    new double[] {3, Double.NaN},
+                    new float[] {0.5f, Float.NaN},
+                    null,
+                    new double[] {0.75, 0.25},
+                    1.6,
+                    1,
+                    new int[] {4, -1},
+                    new float[] {-0.5f, Float.NaN})),
             new StepScalars(0.5, null, new double[] {0.1}, null, false, null, 3.0, 256),
-            List.of(new RunEvent("run", 1, "main", 6, RunEvent.Type.EVAL, 2, Map.of()))));
+            List.of(new RunEvent("run", 1, "main", 6, RunEvent.Type.EVAL, 2, Map.of())),
+            new StepSignals(
+                column,
+                new long[] {1, -1},
+                column,
+                column,
+                column,
+                new float[] {0.5f, Float.NaN},
+                new float[] {0, Float.NaN},
+                column,
+                column,
+                new float[] {12.5f, Float.NaN},
+                new long[] {100, -1},
+                new long[] {3, -1},
+                new Histograms(new int[] {0, 2, 3}, new int[] {-3, 0, 0}, new long[] {4, 5, -1}),
+                new int[] {1},
+                new RunSignals(
+                    6, 0.25, 0.125, 1, 2, 3, 4, 0.5, 1024, 0.75, 0.5, 9, 8, 7, 2, 6, 0.5, 5, 4))));
   }
 
   @Test
@@ -222,8 +275,28 @@ class GoldenBytesTest {
             0.5,
             spread,
             null,
+            -0.25,
             1,
-            12L));
+            12L,
+            new WindowSignals(
+                0.5,
+                4.0,
+                1e-3,
+                2.0,
+                -0.25,
+                1.5,
+                3.0,
+                0.125,
+                0.0,
+                -1.0,
+                8.0,
+                null,
+                new WindowSignals.Magnitudes(
+                    2, new int[] {-3, 0}, new long[] {5, 6}, 1L, 0.0, 1.25, 1.75),
+                new WindowSignals.Link(-0.75, 2, 90),
+                null,
+                "decoder.1",
+                new WindowSignals.Link(0.875, -1, 98))));
   }
 
   @Test

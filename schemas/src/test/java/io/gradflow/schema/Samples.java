@@ -8,12 +8,18 @@ import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
+import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.Refusal;
+import io.gradflow.core.norm.Refusals;
+import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.Dtype;
+import io.gradflow.core.shard.Histograms;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.LayerKind;
@@ -24,8 +30,12 @@ import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.SignalColumns;
+import io.gradflow.core.shard.Sketches;
 import io.gradflow.core.shard.Stage;
+import io.gradflow.core.signal.Octaves;
 import io.gradflow.core.window.LayerWindow;
+import io.gradflow.core.window.WindowSignals;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -85,6 +95,7 @@ final class Samples {
         shard(0).part(0, 1, null),
         random.nextInt(1000),
         random.nextInt(1000),
+        maybe(() -> random.nextLong(1L << 40)),
         values,
         dtype,
         bytes,
@@ -106,7 +117,99 @@ final class Samples {
         maybe(() -> counts(layers)),
         layers < 3
             ? null
-            : maybe(() -> nonFinite(firstLayer, firstLayer + (layers - 1) * (gaps ? 2 : 1))));
+            : maybe(() -> nonFinite(firstLayer, firstLayer + (layers - 1) * (gaps ? 2 : 1))),
+        null,
+        maybe(() -> signals(firstLayer, layers, gaps ? 2 : 1)));
+  }
+
+  private SignalColumns signals(int firstLayer, int layers, int stride) {
+    return new SignalColumns(
+        magnitudes(layers),
+        maybe(() -> counts(layers)),
+        maybe(() -> unknownAmong(magnitudes(layers))),
+        maybe(() -> unknownAmong(magnitudes(layers))),
+        maybe(() -> magnitudes(layers)),
+        maybe(() -> unknownAmong(magnitudes(layers))),
+        maybe(() -> magnitudes(layers)),
+        maybe(() -> counts(layers)),
+        maybe(() -> counts(layers)),
+        maybe(() -> counts(layers)),
+        maybe(() -> histograms(layers)),
+        layers < 3
+            ? null
+            : maybe(
+                () ->
+                    new Sketches(
+                        new int[] {firstLayer, firstLayer + 2 * stride}, 64, magnitudes(128))));
+  }
+
+  private float[] unknownAmong(float[] column) {
+    if (column.length > 0) {
+      column[random.nextInt(column.length)] = Float.NaN;
+    }
+    return column;
+  }
+
+  private Histograms histograms(int layers) {
+    List<Octaves> rows = new ArrayList<>();
+    for (int i = 0; i < layers; i++) {
+      int low = random.nextInt(200) - 150;
+      rows.add(maybe(() -> new Octaves(new int[] {low, low + 3}, new long[] {1, 1L << 33})));
+    }
+    return Histograms.of(rows);
+  }
+
+  private StepSignals stepSignals(int first, int layers) {
+    return new StepSignals(
+        maybe(() -> doubles(layers)),
+        maybe(() -> counts(layers)),
+        maybe(() -> doubles(layers)),
+        maybe(() -> doubles(layers)),
+        maybe(() -> doubles(layers)),
+        maybe(() -> unknownAmong(magnitudes(layers))),
+        maybe(() -> unknownAmong(magnitudes(layers))),
+        maybe(() -> doubles(layers)),
+        maybe(() -> doubles(layers)),
+        maybe(() -> magnitudes(layers)),
+        maybe(() -> counts(layers)),
+        maybe(() -> counts(layers)),
+        maybe(() -> histograms(layers)),
+        layers < 3 ? null : maybe(() -> new int[] {first, first + 2}),
+        maybe(
+            () ->
+                new RunSignals(
+                    random.nextInt(100) - 1,
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd(),
+                    random.nextInt(100) - 1,
+                    odd(),
+                    odd(),
+                    odd(),
+                    odd())));
+  }
+
+  private RankComparison comparison(int ranks, int layers) {
+    return new RankComparison(
+        doubles(ranks),
+        maybe(() -> doubles(ranks)),
+        maybe(() -> unknownAmong(magnitudes(ranks))),
+        maybe(() -> magnitudes(ranks)),
+        maybe(() -> doubles(3)),
+        maybe(random::nextDouble),
+        4,
+        ints(4 * layers, 1024),
+        magnitudes(4 * layers));
   }
 
   Manifest manifest(int layers) {
@@ -198,7 +301,14 @@ final class Samples {
             doubles(layers),
             maybe(() -> counts(layers)),
             bad,
-            bad == null ? null : maybe(() -> ints(bad.layers().length, 1024))),
+            bad == null ? null : maybe(() -> ints(bad.layers().length, 1024)),
+            layers < 3
+                ? null
+                : maybe(
+                    () ->
+                        new Refusals(
+                            new int[] {first, first + 1},
+                            List.of(one(Refusal.values()), one(Refusal.values()))))),
         maybe(() -> evidence(layers)),
         new StepScalars(
             maybe(this::odd),
@@ -209,7 +319,8 @@ final class Samples {
             maybe(this::clip),
             maybe(this::odd),
             random.nextDouble()),
-        random.nextBoolean() ? List.of() : List.of(runEvent(id.runId()), runEvent(id.runId())));
+        random.nextBoolean() ? List.of() : List.of(runEvent(id.runId()), runEvent(id.runId())),
+        maybe(() -> stepSignals(first, layers)));
   }
 
   private RankEvidence evidence(int layers) {
@@ -230,7 +341,8 @@ final class Samples {
         local ? ints(2 * layers, 64) : null,
         local ? doubles(layers) : null,
         local ? ints(layers, 64) : null,
-        maybe(() -> magnitudes(layers)));
+        maybe(() -> magnitudes(layers)),
+        maybe(() -> comparison(ranks, layers)));
   }
 
   LayerWindow window() {
@@ -250,8 +362,45 @@ final class Samples {
         random.nextDouble(),
         maybe(this::spread),
         maybe(this::spread),
+        maybe(this::odd),
         random.nextInt(100),
-        maybe(() -> random.nextLong(1L << 50)));
+        maybe(() -> random.nextLong(1L << 50)),
+        maybe(this::windowSignals));
+  }
+
+  private WindowSignals windowSignals() {
+    int bins = random.nextInt(30);
+    return new WindowSignals(
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(this::odd),
+        maybe(
+            () ->
+                new WindowSignals.Magnitudes(
+                    random.nextInt(100),
+                    IntStream.range(-bins, 0).toArray(),
+                    counts(bins),
+                    maybe(() -> random.nextLong(1L << 50)),
+                    maybe(this::odd),
+                    maybe(this::odd),
+                    maybe(this::odd))),
+        maybe(this::link),
+        maybe(this::link),
+        maybe(this::text),
+        maybe(this::link));
+  }
+
+  private WindowSignals.Link link() {
+    return new WindowSignals.Link(odd(), random.nextInt(17) - 8, random.nextInt(100));
   }
 
   Alert alert() {
@@ -299,7 +448,7 @@ final class Samples {
   }
 
   private Clip clip() {
-    return new Clip("norm", maybe(() -> 1.0), maybe(this::odd));
+    return new Clip("norm", maybe(() -> 1.0), maybe(this::odd), random.nextBoolean());
   }
 
   private LayerWindow.Spread spread() {

@@ -3,14 +3,15 @@ package io.gradflow.trainer;
 import io.gradflow.core.StepId;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.shard.Slicing;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.trainer.Sender.Notice;
 import io.gradflow.trainer.Sender.PendingShard;
-import io.gradflow.trainer.StepReport.Gradient;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.IntToLongFunction;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.MetadataRecoveryStrategy;
@@ -38,7 +39,8 @@ public final class GradientPublisher implements AutoCloseable {
   private final Outbox<PendingShard, Notice> outbox;
   private final Sender sender;
   private final Thread thread;
-  private volatile long manifestId;
+  private final PreviousGradient previous = new PreviousGradient();
+  private volatile ManifestLayers layers = ManifestLayers.NONE;
   private volatile long lastStep = -1;
   private long stepBeforeLast = -1;
   private long notices;
@@ -102,16 +104,32 @@ public final class GradientPublisher implements AutoCloseable {
   public void announce(Manifest manifest) {
     try {
       Manifest identified = manifest.identified();
-      refer(identified.manifestId());
+      layers = ManifestLayers.of(identified);
       put(identified, null);
     } catch (RuntimeException e) {
       lose("a manifest cannot be published", e);
     }
   }
 
-  /** Refers to a manifest that another rank announces, from the next step on. */
+  /**
+   * Refers to a manifest that another rank announces, from the next step on.
+   *
+   * @param announced a whole one; its id is computed here
+   */
+  public void refer(Manifest announced) {
+    try {
+      layers = ManifestLayers.of(announced.identified());
+    } catch (RuntimeException e) {
+      complaints.about("a manifest cannot be referred to", e);
+    }
+  }
+
+  /**
+   * Refers to a manifest of which only the id is known, from the next step on: subnormals are then
+   * those of float32, and there are sketches only where {@link StepReport#slicesAt} says.
+   */
   public void refer(long announcedManifestId) {
-    manifestId = announcedManifestId;
+    layers = new ManifestLayers(announcedManifestId, null);
   }
 
   /**
@@ -167,25 +185,49 @@ public final class GradientPublisher implements AutoCloseable {
     close(CLOSING);
   }
 
-  void publish(StepReport report, Map<Stage, Gradient> stages) {
+  SignalPolicy signals() {
+    return options.signals();
+  }
+
+  PreviousGradient previous() {
+    return previous;
+  }
+
+  /** What slices of the layers 0, 1, 2... are slices of; see {@link ManifestLayers#slicing}. */
+  Slicing slicing(int slices, IntToLongFunction elements, long... said) {
+    return layers.slicing(options.runId(), slices, elements, said);
+  }
+
+  void publish(StepReport report) {
     if (report.step != lastStep) {
       // A training that goes back in steps begins anew.
       stepBeforeLast = report.step > lastStep ? lastStep : -1;
       lastStep = report.step;
     }
-    stages.forEach(
-        (stage, gradient) -> {
-          tally.handedOver();
-          tally.dropped(
-              outbox.putShard(
-                  new PendingShard(report, stage, gradient, stepBeforeLast, manifestId),
-                  gradient.room()));
-        });
+    report
+        .finished(stepBeforeLast)
+        .forEach(
+            (stage, gradient) -> {
+              tally.handedOver();
+              tally.dropped(
+                  outbox.putShard(
+                      new PendingShard(
+                          report, stage, gradient, stepBeforeLast, layers.manifestId()),
+                      gradient.room()));
+            });
+  }
+
+  /** Says that a step goes without something. */
+  void without(String what, long step, RuntimeException cause) {
+    complaints.about(what + " of " + id(step) + " cannot be used", cause);
   }
 
   void unusable(long step, Stage stage, RuntimeException cause) {
-    StepId id = new StepId(options.runId(), options.attempt(), options.stream(), step);
-    lose("the " + stage + " gradient of " + id + " cannot be used", cause);
+    lose("the " + stage + " gradient of " + id(step) + " cannot be used", cause);
+  }
+
+  private StepId id(long step) {
+    return new StepId(options.runId(), options.attempt(), options.stream(), step);
   }
 
   private synchronized void put(Manifest manifest, RunEvent event) {

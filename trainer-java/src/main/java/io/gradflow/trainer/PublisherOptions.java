@@ -20,6 +20,7 @@ import java.util.TreeMap;
  * @param device e.g. {@code cuda:3}; null if unknown
  * @param queueCapacity how many shards may wait for Kafka, 1 to 100,000; beyond that the oldest is
  *     dropped. Of raw values each 768 KiB count as one
+ * @param signals which signals are measured beside norms; raw values are measured downstream
  * @param kafka further properties of Kafka's producer, e.g. for security; these go before the
  *     publisher's own
  */
@@ -33,6 +34,7 @@ public record PublisherOptions(
     String host,
     String device,
     int queueCapacity,
+    SignalPolicy signals,
     Map<String, String> kafka) {
 
   /** How many shards may wait unless said otherwise. */
@@ -63,8 +65,35 @@ public record PublisherOptions(
         "queueCapacity",
         "1 to " + MAX_QUEUE_CAPACITY,
         queueCapacity);
+    require(signals != null, "signals", "a policy", null);
     coords = coords.clone();
     kafka = Map.copyOf(kafka);
+  }
+
+  /** Options with the signals as by default. */
+  public PublisherOptions(
+      String bootstrapServers,
+      String runId,
+      long attempt,
+      String stream,
+      int rank,
+      int[] coords,
+      String host,
+      String device,
+      int queueCapacity,
+      Map<String, String> kafka) {
+    this(
+        bootstrapServers,
+        runId,
+        attempt,
+        stream,
+        rank,
+        coords,
+        host,
+        device,
+        queueCapacity,
+        SignalPolicy.DEFAULT,
+        kafka);
   }
 
   /** The options of a rank of a plain data-parallel training; the rest as by default. */
@@ -82,11 +111,28 @@ public record PublisherOptions(
         Map.of());
   }
 
+  /** The same with other signals. */
+  public PublisherOptions with(SignalPolicy otherSignals) {
+    return new PublisherOptions(
+        bootstrapServers,
+        runId,
+        attempt,
+        stream,
+        rank,
+        coords,
+        host,
+        device,
+        queueCapacity,
+        otherSignals,
+        kafka);
+  }
+
   /**
    * The options that an environment sets: {@code GRADFLOW_BOOTSTRAP_SERVERS}, {@code GRADFLOW_RUN},
    * {@code GRADFLOW_ATTEMPT} and {@code GRADFLOW_RANK} are needed; {@code GRADFLOW_STREAM}, {@code
    * GRADFLOW_COORDS} ({@code 0,3}; the rank alone by default), {@code GRADFLOW_HOST} ({@code
-   * HOSTNAME} by default), {@code GRADFLOW_DEVICE} and {@code GRADFLOW_QUEUE} may be set; {@code
+   * HOSTNAME} by default), {@code GRADFLOW_DEVICE}, {@code GRADFLOW_QUEUE} and {@code
+   * GRADFLOW_SIGNALS} (as {@link SignalPolicy#parse} reads it) may be set; {@code
    * GRADFLOW_KAFKA_SECURITY_PROTOCOL} sets Kafka's {@code security.protocol}, and so on.
    *
    * @throws IllegalArgumentException naming the variable that is missing or wrong
@@ -112,7 +158,17 @@ public record PublisherOptions(
         environment.getOrDefault(PREFIX + "HOST", environment.get("HOSTNAME")),
         environment.get(PREFIX + "DEVICE"),
         (int) number(environment, "QUEUE", DEFAULT_QUEUE_CAPACITY, MAX_QUEUE_CAPACITY),
+        signals(environment.get(PREFIX + "SIGNALS")),
         kafka);
+  }
+
+  private static SignalPolicy signals(String text) {
+    try {
+      return text == null ? SignalPolicy.DEFAULT : SignalPolicy.parse(text);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(
+          PREFIX + "SIGNALS: " + e.getMessage().replaceFirst("^signals: ", ""), e);
+    }
   }
 
   private static int[] coordinates(String text) {

@@ -3,6 +3,7 @@ package io.gradflow.trainer;
 import io.gradflow.core.shard.Block;
 import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.Slicing;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -14,8 +15,9 @@ import java.util.function.Supplier;
  *
  * @param dtype of all the layers
  * @param layers little-endian values: position i is the manifest's layer i
+ * @param slicing what the layers' slices are slices of
  */
-record RawValues(Dtype dtype, byte[]... layers) {
+record RawValues(Dtype dtype, byte[][] layers, Slicing slicing) {
   /** Bytes of values in one record: leaves room for a header with long names. */
   static final int SLICE_BYTES = 768 << 10;
 
@@ -37,7 +39,7 @@ record RawValues(Dtype dtype, byte[]... layers) {
   }
 
   /** A copy of the gradient: position i is the manifest's layer i. */
-  static RawValues copyOf(float[]... gradients) {
+  static RawValues copyOf(float[][] gradients, Slicing slicing) {
     byte[][] layers = new byte[gradients.length][];
     for (int layer = 0; layer < gradients.length; layer++) {
       layers[layer] = new byte[gradients[layer].length * Float.BYTES];
@@ -46,7 +48,7 @@ record RawValues(Dtype dtype, byte[]... layers) {
           .asFloatBuffer()
           .put(gradients[layer]);
     }
-    return new RawValues(Dtype.FLOAT32, layers);
+    return new RawValues(Dtype.FLOAT32, layers, slicing);
   }
 
   /** How much of the queue these take: 1 for each full block of bytes, begun ones counted. */
@@ -73,11 +75,14 @@ record RawValues(Dtype dtype, byte[]... layers) {
       for (int slice = 0; slice < slices(values); slice++) {
         int from = slice * SLICE_BYTES;
         int to = from + Math.min(values.length - from, SLICE_BYTES);
+        long offset = from / dtype.width();
+        long start = slicing.globalOffsets()[layer];
         out.accept(
             new Block(
                 header.get().part(part++, parts, null),
                 layer,
-                from / dtype.width(),
+                offset,
+                start == Slicing.UNKNOWN ? null : Long.valueOf(start + offset),
                 (to - from) / dtype.width(),
                 dtype,
                 Arrays.copyOfRange(values, from, to),

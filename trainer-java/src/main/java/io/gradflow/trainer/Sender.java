@@ -262,7 +262,7 @@ final class Sender implements Runnable {
         report.weight,
         report.lossScale,
         report.stepSkipped,
-        report.clip,
+        report.clip(pending.stage()),
         report.reportedGlobalNorm,
         report.loss,
         report.validationLoss,

@@ -6,7 +6,7 @@
  * <pre>{@code
  * var options = PublisherOptions.fromEnvironment(System.getenv());
  * try (var publisher = GradientPublisher.start(options)) {
- *   publisher.announce(manifest);              // on one rank; the others: refer(manifestId)
+ *   publisher.announce(manifest);              // on one rank; the others: refer(manifest)
  *   publisher.event(RunEvent.Type.STARTED, Map.of());
  *   for (long step = 0; step < steps; step++) {
  *     ... backward pass ...

@@ -54,7 +54,7 @@ public final class PublishingExample {
       publisher.announce(manifest);
       publisher.event(RunEvent.Type.STARTED, Map.of("learningRate", "0.1"));
     } else {
-      publisher.refer(manifest.manifestId());
+      publisher.refer(manifest);
     }
     for (long step = 0; step < steps; step++) {
       float[][] local = trainer.backward(step);

@@ -16,6 +16,7 @@ import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.SignalGroup;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.schema.Codec;
 import io.gradflow.schema.Codecs;
@@ -263,11 +264,24 @@ class GradientPublisherTest {
     publisher.step(1).reduced((LayerColumns) null).publish();
     publisher.step(2).rawLocal(new float[][] {null}).publish();
     publisher.step(3).rawReduced(Dtype.BFLOAT16, new byte[][] {{1, 2, 3}}).publish();
+    publisher.refer((Manifest) null);
+    publisher
+        .step(4)
+        .slicesAt((long[]) null)
+        .gradients(null, new float[][] {null})
+        .weights(null)
+        .weightNorms(null)
+        .updates(new float[][] {null})
+        .updateNorms(null)
+        .activations(null, null)
+        .publish();
+    publisher.step(5).reduced(columns(2)).weightNorms(new float[1]).publish();
     publisher.close(SOON);
     PublisherStats stats = publisher.stats();
-    assertThat(stats.sent()).isZero();
+    // The last one goes without its weights.
+    assertThat(stats.sent()).isEqualTo(1);
     assertThat(stats.pending()).isZero();
-    assertThat(stats.dropped() + stats.failed()).isEqualTo(6);
+    assertThat(stats.dropped() + stats.failed()).isEqualTo(8);
   }
 
   @Test
@@ -392,6 +406,7 @@ class GradientPublisherTest {
                 "GRADFLOW_RANK", "5",
                 "GRADFLOW_COORDS", "1, 2",
                 "GRADFLOW_QUEUE", "8",
+                "GRADFLOW_SIGNALS", "moments, sketch:50",
                 "GRADFLOW_KAFKA_SECURITY_PROTOCOL", "SSL",
                 "HOSTNAME", "node-7"));
     assertThat(fromEnvironment)
@@ -407,6 +422,7 @@ class GradientPublisherTest {
                 "node-7",
                 null,
                 8,
+                new SignalPolicy(Map.of(SignalGroup.MOMENTS, 1, SignalGroup.SKETCH, 50)),
                 Map.of("security.protocol", "SSL")));
   }
 

@@ -79,6 +79,7 @@ class TrainersPageTest {
                 "node-1",
                 "cuda:2",
                 PublisherOptions.DEFAULT_QUEUE_CAPACITY,
+                SignalPolicy.parse("moments,weights,histogram:10,sketch:50"),
                 Map.of("security.protocol", "SSL")));
   }
 

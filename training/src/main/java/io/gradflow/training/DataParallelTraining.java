@@ -1,5 +1,6 @@
 package io.gradflow.training;
 
+import io.gradflow.core.shard.Measurement;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -117,6 +118,7 @@ public final class DataParallelTraining {
     var network = new ResidualNetwork(policy);
     var samples = task.samplesOf(rank, SAMPLES_PER_RANK);
     var effect = new FaultEffect(fault, rank, layers);
+    float[] updateNorms = null;
     for (long step = 0; ; step++) {
       samples.copyBatch(step * policy.rankBatch(), network.inputs(), network.targets());
       scaleWeights(network, effect, step);
@@ -132,11 +134,14 @@ public final class DataParallelTraining {
                 network.gradient(),
                 allReduce.mean(),
                 network.weights(),
+                updateNorms,
+                network.activations(),
+                network.saturated(),
                 loss,
                 policy.learningRate(),
                 policy.rankBatch()));
       }
-      update(network, effect, step);
+      updateNorms = update(network, effect, step);
       if (last) {
         return;
       }
@@ -177,7 +182,9 @@ public final class DataParallelTraining {
     }
   }
 
-  private void update(ResidualNetwork network, FaultEffect effect, long step) {
+  /** Updates the weights, and returns the norms of what it took from them. */
+  private float[] update(ResidualNetwork network, FaultEffect effect, long step) {
+    float[] norms = Measurement.norms(allReduce.mean());
     for (int i = 0; i < layers.size(); i++) {
       float rate = (float) policy.learningRate() * effect.rateFactor(step, i);
       float[] weights = network.weights()[i];
@@ -185,7 +192,9 @@ public final class DataParallelTraining {
       for (int e = 0; e < weights.length; e++) {
         weights[e] -= rate * gradient[e];
       }
+      norms[i] = Measurement.held((double) rate * norms[i]);
     }
+    return norms;
   }
 
   private static void joinAll(Thread[] ranks) throws InterruptedException {

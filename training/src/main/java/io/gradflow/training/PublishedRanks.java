@@ -10,15 +10,20 @@ import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.trainer.GradientPublisher;
 import io.gradflow.trainer.PublisherOptions;
+import io.gradflow.trainer.SignalPolicy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
 /**
  * The ranks of a training, each publishing its gradients as a trainer of any kind would: LOCAL and
- * REDUCED, one publisher a rank.
+ * REDUCED, one publisher a rank, with every signal that a training without clipping or loss scaling
+ * has.
  */
 public final class PublishedRanks implements StepObserver, AutoCloseable {
+  private static final SignalPolicy SIGNALS =
+      SignalPolicy.parse("moments,weights,dots,histogram:10,sketch:10");
+
   private final List<GradientPublisher> publishers = new ArrayList<>();
   private final long[] lastSteps;
 
@@ -34,12 +39,13 @@ public final class PublishedRanks implements StepObserver, AutoCloseable {
     lastSteps = new long[ranks];
     for (int rank = 0; rank < ranks; rank++) {
       GradientPublisher publisher =
-          GradientPublisher.start(PublisherOptions.of(bootstrapServers, runId, attempt, rank));
+          GradientPublisher.start(
+              PublisherOptions.of(bootstrapServers, runId, attempt, rank).with(SIGNALS));
       if (rank == 0) {
         publisher.announce(manifest);
         publisher.event(RunEvent.Type.STARTED, Map.of("ranks", Integer.toString(ranks)));
       } else {
-        publisher.refer(manifest.manifestId());
+        publisher.refer(manifest);
       }
       publishers.add(publisher);
     }
@@ -92,12 +98,31 @@ public final class PublishedRanks implements StepObserver, AutoCloseable {
     publishers
         .get(step.rank())
         .step(step.step())
-        .local(step.local())
-        .reduced(step.reduced())
+        .gradients(step.local(), step.reduced())
+        .globalNorm(globalNorm(step.reduced()))
+        .weights(step.weights())
+        .updateNorms(step.updateNorms())
+        .activations(step.activations(), step.saturated())
         .loss(step.loss())
         .learningRates(step.learningRate())
         .weight(step.samples())
         .publish();
+  }
+
+  /** In single precision, as frameworks do it: the norm of the layers' norms. */
+  static float globalNorm(float[]... gradient) {
+    float squares = 0;
+    for (float[] layer : gradient) {
+      float even = 0;
+      float odd = 0;
+      int i = 0;
+      for (; i + 1 < layer.length; i += 2) {
+        even += layer[i] * layer[i];
+        odd += layer[i + 1] * layer[i + 1];
+      }
+      squares += even + odd + (i < layer.length ? layer[i] * layer[i] : 0);
+    }
+    return (float) Math.sqrt(squares);
   }
 
   /** Records that any rank's publisher dropped or could not deliver so far. */

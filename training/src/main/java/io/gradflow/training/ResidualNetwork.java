@@ -53,6 +53,8 @@ final class ResidualNetwork {
   private final float[][] branchInput;
   private final float[][] preActivation;
   private final float[][] activation;
+  private final long[] activations;
+  private final long[] saturated;
   private final float[] outputs;
   private final float[] zeros;
   private final float[] outputDelta;
@@ -88,6 +90,11 @@ final class ResidualNetwork {
     branchInput = new float[depth + 1][];
     preActivation = new float[depth + 1][batch * width];
     activation = new float[depth + 1][batch * width];
+    activations = new long[layers.size()];
+    saturated = new long[layers.size()];
+    for (int k = 1; k <= depth; k++) {
+      activations[weightAt(k)] = (long) batch * width;
+    }
     outputs = new float[batch * OUTPUTS];
     zeros = new float[batch * width];
     outputDelta = new float[batch * OUTPUTS];
@@ -129,6 +136,16 @@ final class ResidualNetwork {
   /** Of the last {@link #backward}, by layer and element. */
   float[][] gradient() {
     return gradient;
+  }
+
+  /** How many rectified units each layer has over a batch: those of hidden weights. */
+  long[] activations() {
+    return activations;
+  }
+
+  /** How many of them were zero in the last {@link #forward}. */
+  long[] saturated() {
+    return saturated;
   }
 
   /** Where the inputs of the next {@link #forward} go, one row per sample. */
@@ -204,9 +221,12 @@ final class ResidualNetwork {
     Products.add(preActivation[k], input, transposed[k], batch, width, width);
     float[] z = preActivation[k];
     float[] s = activation[k];
+    int zero = 0;
     for (int i = 0; i < z.length; i++) {
       s[i] = gain * Math.max(z[i], 0);
+      zero += z[i] <= 0 ? 1 : 0;
     }
+    saturated[w] = zero;
     Products.fillRows(hidden[k], weights[w + 1], batch);
     for (int i = 0; i < z.length; i++) {
       hidden[k][i] += hidden[k - 1][i];

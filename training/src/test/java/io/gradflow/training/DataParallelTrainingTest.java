@@ -2,9 +2,12 @@ package io.gradflow.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -57,6 +60,48 @@ class DataParallelTrainingTest {
             .isNotEqualTo(recording.localSquares[step][0]);
       }
     }
+  }
+
+  @Test
+  void updateNormsAreThoseOfWhatTheStepBeforeTookFromTheWeights() throws Exception {
+    var before = new AtomicReference<float[][]>();
+    healthy(TrainingPolicy.ofSeed(5).withSteps(5))
+        .run(
+            step -> {
+              if (step.rank() != 0) {
+                return;
+              }
+              if (before.get() == null) {
+                assertThat(step.updateNorms()).isNull();
+              } else {
+                for (int layer = 0; layer < step.weights().length; layer++) {
+                  double squares = 0;
+                  for (int e = 0; e < step.weights()[layer].length; e++) {
+                    double taken = before.get()[layer][e] - step.weights()[layer][e];
+                    squares += taken * taken;
+                  }
+                  assertThat((double) step.updateNorms()[layer])
+                      .isCloseTo(Math.sqrt(squares), withinPercentage(0.1));
+                }
+              }
+              before.set(Arrays.stream(step.weights()).map(float[]::clone).toArray(float[][]::new));
+            });
+  }
+
+  @Test
+  void globalNormIsThatOfTheReducedGradient() throws Exception {
+    healthy(TrainingPolicy.ofSeed(5).withSteps(3))
+        .run(
+            step -> {
+              double squares = 0;
+              for (float[] layer : step.reduced()) {
+                for (float g : layer) {
+                  squares += (double) g * g;
+                }
+              }
+              assertThat((double) PublishedRanks.globalNorm(step.reduced()))
+                  .isCloseTo(Math.sqrt(squares), withinPercentage(0.01));
+            });
   }
 
   @Test

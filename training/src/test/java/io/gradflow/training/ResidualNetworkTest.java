@@ -49,6 +49,25 @@ class ResidualNetworkTest {
   }
 
   @Test
+  void unitsThatRectifyToZeroAreCounted() {
+    network.forward(2);
+
+    int units = POLICY.rankBatch() * WIDTH;
+    for (int layer = 0; layer < network.gradient().length; layer++) {
+      boolean hidden = layer >= 2 && layer <= 2 * DEPTH && layer % 2 == 0;
+      assertThat(network.activations()[layer]).isEqualTo(hidden ? units : 0);
+      // A hidden layer that does not see its input has no unit above zero; others have both.
+      if (layer == ResidualNetwork.weightAt(2)) {
+        assertThat(network.saturated()[layer]).isEqualTo(units);
+      } else if (hidden) {
+        assertThat(network.saturated()[layer]).isBetween(1L, units - 1L);
+      } else {
+        assertThat(network.saturated()[layer]).isZero();
+      }
+    }
+  }
+
+  @Test
   void brokenBlockPoisonsItsWeightAndAllNearerToTheInput() {
     network.forward(ResidualNetwork.NO_BLOCK);
     network.backward(2);

@@ -3,10 +3,14 @@ package io.gradflow.core.detect;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerKind;
 import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.MeshAxis;
+import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -30,13 +34,22 @@ public final class LayerTable {
   private final long manifestId;
   private final boolean reportsLocal;
   private final String[] names;
+  private final String[] blocks;
   private final int[] depths;
   private final long[] elements;
   private final String[] dtypes;
   private final boolean[] mayDie;
   private final boolean[] zeroInit;
   private final List<Peers> peers;
+  private final int[] weights;
   private final int[] weightsByDepth;
+  private final List<MeshAxis> mesh;
+  private final int workers;
+  private final int pipelineStages;
+  private final boolean averages;
+  private final boolean[] optional;
+  private final int[] tiedTo;
+  private final boolean[] copiedAlong;
 
   private LayerTable(Manifest manifest) {
     List<Layer> layers = manifest.layers();
@@ -44,14 +57,20 @@ public final class LayerTable {
     manifestId = manifest.manifestId();
     reportsLocal = manifest.reporting().stream().anyMatch(r -> r.stage() == Stage.LOCAL);
     names = new String[size];
+    blocks = new String[size];
     depths = new int[size];
     elements = new long[size];
     dtypes = new String[size];
     mayDie = new boolean[size];
     zeroInit = new boolean[size];
+    optional = new boolean[size];
+    tiedTo = new int[size];
+    var indices = new HashMap<String, Integer>();
+    layers.forEach(layer -> indices.put(layer.name(), indices.size()));
     for (int i = 0; i < size; i++) {
       Layer layer = layers.get(i);
       names[i] = layer.name();
+      blocks[i] = layer.block();
       depths[i] = layer.depth() == null ? -1 : layer.depth();
       elements[i] = layer.elements();
       dtypes[i] = layer.dtype();
@@ -61,8 +80,28 @@ public final class LayerTable {
               && layer.kind() != LayerKind.EMBEDDING
               && layer.kind() != LayerKind.EXPERT;
       zeroInit[i] = layer.zeroInit();
+      tiedTo[i] = layer.tiedTo() == null ? -1 : indices.getOrDefault(layer.tiedTo(), i);
+      optional[i] = !layer.trainable() || layer.tiedTo() != null;
     }
+    mesh = manifest.mesh();
+    workers =
+        mesh.stream()
+            .filter(axis -> axis.name().startsWith("dp") || axis.name().equals("cp"))
+            .mapToInt(MeshAxis::size)
+            .reduce(1, (a, b) -> a * b);
+    pipelineStages = pipelineStages(manifest);
+    copiedAlong = new boolean[mesh.size()];
+    for (int axis = 0; axis < copiedAlong.length; axis++) {
+      int along = axis;
+      copiedAlong[axis] =
+          layers.stream().allMatch(l -> l.placement().get(along) == Placement.REPLICATE);
+    }
+    averages = !manifest.reduceOp().equals("sum");
     peers = peers(layers);
+    weights =
+        IntStream.range(0, size)
+            .filter(i -> layers.get(i).kind() == LayerKind.WEIGHT && layers.get(i).trainable())
+            .toArray();
     weightsByDepth =
         IntStream.range(0, size)
             .filter(i -> layers.get(i).kind() == LayerKind.WEIGHT && depths[i] >= 0)
@@ -111,6 +150,11 @@ public final class LayerTable {
     return Wording.plain(names[layer]);
   }
 
+  /** The block the layer belongs to, for a sentence; null if unknown. */
+  String block(int layer) {
+    return blocks[layer] == null ? null : Wording.plain(blocks[layer]);
+  }
+
   /** The gradient's number format for a sentence. */
   String dtype(int layer) {
     return Wording.plain(dtypes[layer]);
@@ -144,6 +188,41 @@ public final class LayerTable {
     return reportsLocal;
   }
 
+  /** Dimensions of the device mesh, slowest first. */
+  List<MeshAxis> mesh() {
+    return mesh;
+  }
+
+  /** Number of data-parallel workers. */
+  int workers() {
+    return workers;
+  }
+
+  /** Whether ranks along the dimension hold the same of every layer. */
+  boolean isCopiedAlong(int axis) {
+    return copiedAlong[axis];
+  }
+
+  /** How many manifests make up the model: more than 1 if this is of a pipeline stage alone. */
+  int pipelineStages() {
+    return pipelineStages;
+  }
+
+  /** Whether the reduced gradient is the mean over the workers, not their sum. */
+  boolean averages() {
+    return averages;
+  }
+
+  /** Whether the layer is frozen or tied to another, and no part of the global norm. */
+  boolean isOptional(int layer) {
+    return optional[layer];
+  }
+
+  /** The layer whose tensor this one shares; itself if that is in another manifest; -1 if none. */
+  int tiedTo(int layer) {
+    return tiedTo[layer];
+  }
+
   /**
    * Every layer once, with the layers it is compared with: those of its kind, or all layers where
    * its kind has fewer than four.
@@ -152,9 +231,36 @@ public final class LayerTable {
     return peers;
   }
 
+  /** Trained weight layers. */
+  int[] weights() {
+    return weights;
+  }
+
   /** Weight layers of known depth, from the input to the loss. */
   int[] weightsByDepth() {
     return weightsByDepth;
+  }
+
+  /** All that report are of one stage: stages with layers of their own have their own manifests. */
+  private static int pipelineStages(Manifest manifest) {
+    int stride = 1;
+    for (int axis = manifest.mesh().size() - 1; axis >= 0; axis--) {
+      int size = manifest.mesh().get(axis).size();
+      if (manifest.mesh().get(axis).name().equals("pp")) {
+        int inner = stride;
+        boolean everybody = manifest.reporting().stream().anyMatch(r -> r.ranks() == null);
+        long stages =
+            manifest.reporting().stream()
+                .filter(r -> r.ranks() != null)
+                .flatMapToInt(r -> Arrays.stream(r.ranks()))
+                .map(rank -> rank / inner % size)
+                .distinct()
+                .count();
+        return !everybody && stages == 1 ? size : 1;
+      }
+      stride *= size;
+    }
+    return 1;
   }
 
   private static List<Peers> peers(List<Layer> layers) {

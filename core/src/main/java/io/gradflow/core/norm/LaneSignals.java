@@ -45,7 +45,13 @@ public record LaneSignals(
   /** Observes a step beyond all before. A step that the optimiser skips teaches nothing. */
   Observation observe(SignalReport step) {
     if (step.isSkipped()) {
-      return new Observation(this, TrackedSignals.NONE);
+      return new Observation(
+          this,
+          TrackedSignals.running(
+              noise.scale(0),
+              clips.clippedFraction(),
+              clips.meanCoefficient(),
+              clips.advisedClip()));
     }
     int layers = norms.length;
     float[] cosines = unknown(layers);

@@ -25,7 +25,16 @@ public record RankComparison(
     float[] coherence,
     float[] sketchCoherence,
     double[] spectrum,
-    double effectiveRanks,
+    Double effectiveRanks,
     int perLayer,
     int[] leastCoherentRanks,
-    float[] leastCoherence) {}
+    float[] leastCoherence) {
+
+  private static final RankComparison NOTHING =
+      new RankComparison(null, null, null, null, null, null, 0, null, null);
+
+  /** This, or null if it says nothing. */
+  public RankComparison orNull() {
+    return equals(NOTHING) ? null : this;
+  }
+}

@@ -139,7 +139,7 @@ final class SignalReport {
 
   /** Saturated activations where they are sent, else zeros, of all; NaN if neither is known. */
   double deadFraction(int layer) {
-    double activations = value(Statistic.ACTIVATIONS, layer);
+    double activations = received(Statistic.ACTIVATIONS, layer);
     if (activations > 0) {
       return value(Statistic.SATURATED, layer) / activations;
     }
@@ -217,19 +217,6 @@ final class SignalReport {
   }
 
   private RunSignals run(TrackedSignals tracked, Histograms histograms) {
-    double headroom = Double.NaN;
-    double advisedScale = Double.NaN;
-    double scale = sums.scalars().lossScale() == null ? 1 : sums.scalars().lossScale();
-    for (int layer = 0; layer < whole.length; layer++) {
-      Dtype dtype = whole[layer] ? layout.dtype(layer) : null;
-      if (dtype != null) {
-        double largest = norms.linf()[layer];
-        headroom = least(headroom, LossScaling.headroom(dtype.word(), scale, largest));
-        if (dtype == Dtype.FLOAT16) {
-          advisedScale = least(advisedScale, LossScaling.advisedScale(dtype.word(), largest));
-        }
-      }
-    }
     DepthProfile profile = depthProfile();
     return new RunSignals(
         tracked.cosineSince(),
@@ -238,9 +225,9 @@ final class SignalReport {
         gradientSquare(),
         noiseTrace(),
         tracked.noiseScale(),
-        headroom,
+        headroom(),
         underflow(histograms),
-        advisedScale,
+        advisedLossScale(),
         tracked.clippedFraction(),
         tracked.clipCoefficient(),
         tracked.advisedClip(),
@@ -253,8 +240,40 @@ final class SignalReport {
         profile == null ? Double.NaN : profile.drop());
   }
 
-  private static double least(double a, double b) {
-    return Double.isNaN(a) ? b : Double.isNaN(b) ? a : Math.min(a, b);
+  /** The least of all layers of a known format; NaN if one of these is not whole: it may be out. */
+  private double headroom() {
+    double least = Double.POSITIVE_INFINITY;
+    for (int layer = 0; layer < whole.length; layer++) {
+      Dtype dtype = layout.dtype(layer);
+      if (dtype != null && counts(layer)) {
+        double headroom = LossScaling.headroom(dtype.word(), lossScale(), largest(layer));
+        least = isZero(layer) ? least : Math.min(least, headroom);
+      }
+    }
+    return Double.isInfinite(least) ? Double.NaN : least;
+  }
+
+  private double advisedLossScale() {
+    double largest = 0;
+    for (int layer = 0; layer < whole.length; layer++) {
+      if (layout.dtype(layer) == Dtype.FLOAT16 && counts(layer)) {
+        largest = Math.max(largest, largest(layer));
+      }
+    }
+    return LossScaling.advisedScale(Dtype.FLOAT16.word(), largest);
+  }
+
+  private double largest(int layer) {
+    return whole[layer] ? norms.linf()[layer] : Double.NaN;
+  }
+
+  private boolean isZero(int layer) {
+    return whole[layer] && norms.linf()[layer] == 0;
+  }
+
+  private double lossScale() {
+    Double scale = sums.scalars().lossScale();
+    return scale == null ? 1 : scale;
   }
 
   /** By the trainer's own count where it sends one, else by the histograms. */
@@ -277,7 +296,6 @@ final class SignalReport {
   }
 
   private double underflowOf(Histograms histograms) {
-    double scale = sums.scalars().lossScale() == null ? 1 : sums.scalars().lossScale();
     double small = 0;
     double all = 0;
     for (int layer = 0; histograms != null && layer < whole.length; layer++) {
@@ -287,7 +305,7 @@ final class SignalReport {
         return Double.NaN;
       }
       if (counts(layer) && row.total() > 0) {
-        small += row.total() * LossScaling.underflow(dtype.word(), scale, row);
+        small += row.total() * LossScaling.underflow(dtype.word(), lossScale(), row);
         all += row.total();
       }
     }

@@ -1,5 +1,6 @@
 package io.gradflow.core.norm;
 
+import io.gradflow.core.matrix.Matrices;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.RunNotice;
@@ -26,10 +27,15 @@ import java.util.List;
  */
 public final class StepAssembler {
   private final AssemblingPolicy policy;
+  private final Matrices matrices;
   private final Patience patience;
 
-  public StepAssembler(AssemblingPolicy policy) {
+  /**
+   * @param matrices how the ranks of a step are compared by their sketches
+   */
+  public StepAssembler(AssemblingPolicy policy, Matrices matrices) {
     this.policy = policy;
+    this.matrices = matrices;
     patience = new Patience(policy.timeout());
   }
 
@@ -288,17 +294,17 @@ public final class StepAssembler {
         out.torn();
       } else {
         RunStep closed = held.closed(reason, preceding(lane, step));
-        publish(lane, layout, step, closed.tracked(observe(lane, layout, step, closed)));
+        StepReport report = report(lane, layout, step, closed);
+        publish(lane, step, closed.tracked(observe(lane, layout, report)), report);
       }
       return remember(lane, progress.closed(step, torn));
     }
 
     /** Steps are observed in their order, when they leave; revisions do not reach what follows. */
-    private TrackedSignals observe(Lane lane, Layout layout, long step, RunStep held) {
+    private TrackedSignals observe(Lane lane, Layout layout, StepReport report) {
       LaneSignals before = state.signals().get(lane);
       before = before == null ? LaneSignals.of(layout.layerCount()) : before;
-      LaneSignals.Observation observation =
-          before.observe(new StepReport(layout, lane.id(runId, step), held).signals());
+      LaneSignals.Observation observation = before.observe(report.signals());
       state.signals().put(lane, observation.after());
       return observation.signals();
     }
@@ -316,15 +322,22 @@ public final class StepAssembler {
       return preceding;
     }
 
-    /** Publishes a closed step; an incomplete one stays open to revisions. */
+    private StepReport report(Lane lane, Layout layout, long step, RunStep held) {
+      return new StepReport(layout, lane.id(runId, step), held, matrices);
+    }
+
     private void publish(Lane lane, Layout layout, long step, RunStep held) {
-      StepReport report = new StepReport(layout, lane.id(runId, step), held);
+      publish(lane, step, held, report(lane, layout, step, held));
+    }
+
+    /** Publishes a closed step; an incomplete one stays open to revisions. */
+    private void publish(Lane lane, long step, RunStep held, StepReport report) {
       if (report.completeness() < 1) {
         state.steps().put(lane.at(step), held);
       } else {
         state.steps().remove(lane.at(step));
       }
-      out.step(report.step());
+      out.step(report.step(held.signals()));
     }
 
     private RunLane remember(Lane lane, RunLane progress) {

@@ -1,6 +1,8 @@
 package io.gradflow.core.norm;
 
 import io.gradflow.core.StepId;
+import io.gradflow.core.matrix.Matrices;
+import io.gradflow.core.matrix.RankGeometry;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Stage;
@@ -16,8 +18,13 @@ final class StepReport {
   private final NormColumns norms;
   private final double globalNorm;
   private final SignalReport signals;
+  private final Matrices matrices;
 
-  StepReport(Layout layout, StepId id, RunStep held) {
+  /** Gram matrices of more ranks than this are not made: their sketches stay where they are. */
+  private static final int MOST_SKETCHED_RANKS = 256;
+
+  StepReport(Layout layout, StepId id, RunStep held, Matrices matrices) {
+    this.matrices = matrices;
     this.layout = layout;
     this.id = id;
     this.held = held;
@@ -46,7 +53,12 @@ final class StepReport {
     return due == 0 ? 1 : (double) received / due;
   }
 
-  Step step() {
+  /**
+   * The step.
+   *
+   * @param tracked what the steps before it say of it; null if nothing
+   */
+  Step step(TrackedSignals tracked) {
     int[] incomplete = new int[layout.layerCount()];
     double[] completeness = new double[layout.layerCount()];
     int count = 0;
@@ -83,7 +95,7 @@ final class StepReport {
         evidence(),
         held.sums().scalars().result(),
         held.events(),
-        signals.signals(held.signals() == null ? TrackedSignals.NONE : held.signals()));
+        signals.signals(tracked == null ? TrackedSignals.NONE : tracked));
   }
 
   private LayerSums best(int layer) {
@@ -240,16 +252,51 @@ final class StepReport {
     for (int layer = 0; alignment != null && layer < layout.layerCount(); layer++) {
       leastCoherent(alignment, layer, leastRanks, least);
     }
+    RankGeometry geometry = geometry(rows);
     return new RankComparison(
-        roots(rows.reducedSquares()),
-        known(rows.reported()),
-        coherence(rows),
-        null,
-        null,
-        Double.NaN,
-        alignment == null ? 0 : Alignment.MOST,
-        leastRanks,
-        least);
+            known(roots(rows.reducedSquares())),
+            known(rows.reported()),
+            coherence(rows),
+            geometry == null ? null : floats(geometry.coherence()),
+            geometry == null ? null : geometry.spectrum(),
+            geometry == null || Double.isNaN(geometry.effectiveRanks())
+                ? null
+                : (Double) geometry.effectiveRanks(),
+            alignment == null ? 0 : Alignment.MOST,
+            leastRanks,
+            least)
+        .orNull();
+  }
+
+  /**
+   * Null with fewer than two ranks that have a sketch, and with more than are worth a matrix; and
+   * where ranks hold slices, which point nowhere together.
+   */
+  private RankGeometry geometry(RankRows rows) {
+    float[][] sketches = new float[rows.ranks().length][];
+    int sketched = 0;
+    for (int i = 0; i < sketches.length; i++) {
+      if (rows.sketches()[i] != null && isComparable(rows.ranks()[i])) {
+        sketches[i] = floats(rows.sketches()[i]);
+        sketched++;
+      }
+    }
+    return sketched < 2 || sketched > MOST_SKETCHED_RANKS ? null : matrices.geometry(sketches);
+  }
+
+  /** Whether the rank holds a whole gradient before the reduction, and has sent all of it. */
+  private boolean isComparable(int rank) {
+    long members = held.receivedLocal()[rank / Layout.GROUP_SIZE];
+    return layout.workers() == layout.worldSize()
+        && (members & 1L << (rank % Layout.GROUP_SIZE)) != 0;
+  }
+
+  private static float[] floats(double[] values) {
+    float[] floats = new float[values.length];
+    for (int i = 0; i < values.length; i++) {
+      floats[i] = (float) values[i];
+    }
+    return floats;
   }
 
   /** Of the mean gradient, whatever the reduction is. */
@@ -283,19 +330,18 @@ final class StepReport {
     }
   }
 
-  /** Of ranks that hold whole layers: the norm of the mean is that of what they hold. */
+  /** The norm of the mean is that of what a rank holds: all of it. */
   private float[] coherence(RankRows rows) {
     double square = 0;
     for (double norm : signals.norms()) {
       square += norm * norm;
     }
-    boolean wholeLayers = layout.workers() == layout.worldSize();
     float[] coherence = new float[rows.ranks().length];
     boolean any = false;
     for (int i = 0; i < coherence.length; i++) {
       double ofMean = meanOf(Math.sqrt(square));
       double cosine =
-          wholeLayers
+          isComparable(rows.ranks()[i])
               ? Coherence.leaveOneOut(
                   meanOf(rows.dots()[i]), rows.localSquares()[i], ofMean * ofMean, layout.workers())
               : Double.NaN;

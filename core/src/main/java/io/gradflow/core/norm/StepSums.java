@@ -6,6 +6,7 @@ import io.gradflow.core.shard.SignalColumns;
 import io.gradflow.core.shard.Sketches;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -104,7 +105,7 @@ public record StepSums(
     return sum / shard.scale() / shard.scale();
   }
 
-  /** The sum over the record's sketched layers; null without. */
+  /** The sum over the record's sketched layers; null without, NaN if anything is not finite. */
   private static double[] sketch(Shard shard) {
     SignalColumns signals = shard.columns().signals();
     Sketches sketches = signals == null ? null : signals.sketches();
@@ -112,6 +113,9 @@ public record StepSums(
       return null;
     }
     double[] sum = new double[sketches.width()];
+    if (shard.columns().nonFinite() != null) {
+      Arrays.fill(sum, Double.NaN);
+    }
     for (int k = 0; k < sketches.values().length; k++) {
       sum[k % sum.length] += sketches.values()[k] / shard.scale();
     }

@@ -27,20 +27,25 @@ public record TrackedSignals(
     double adaGcNorm) {
 
   /** Of a step that no track leads to. */
-  static final TrackedSignals NONE =
-      new TrackedSignals(
-          -1,
-          null,
-          null,
-          Double.NaN,
-          Double.NaN,
-          null,
-          Double.NaN,
-          Double.NaN,
-          Double.NaN,
-          Double.NaN,
-          Double.NaN,
-          Double.NaN,
-          -1,
-          Double.NaN);
+  static final TrackedSignals NONE = running(Double.NaN, Double.NaN, Double.NaN, Double.NaN);
+
+  /** Of a step that adds nothing to what is running. */
+  static TrackedSignals running(
+      double noiseScale, double clippedFraction, double clipCoefficient, double advisedClip) {
+    return new TrackedSignals(
+        -1,
+        null,
+        null,
+        Double.NaN,
+        Double.NaN,
+        null,
+        noiseScale,
+        clippedFraction,
+        clipCoefficient,
+        advisedClip,
+        Double.NaN,
+        Double.NaN,
+        -1,
+        Double.NaN);
+  }
 }

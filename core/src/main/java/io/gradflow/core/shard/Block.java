@@ -11,6 +11,7 @@ package io.gradflow.core.shard;
  * @param header the shard this will be, without columns (null)
  * @param layer index in the manifest
  * @param offset of the first value among the elements the rank holds of the layer
+ * @param globalOffset index of the first value in the whole layer, flattened; null if unknown
  * @param count number of values
  * @param values little-endian, {@code count} times the width of the dtype in bytes
  * @param captureId the request a captured block answers; null of one to be measured
@@ -19,11 +20,25 @@ public record Block(
     Shard header,
     int layer,
     long offset,
+    Long globalOffset,
     long count,
     Dtype dtype,
     byte[] values,
     Purpose purpose,
     String captureId) {
+
+  /** A block of which nobody says where in the whole layer it is. */
+  public Block(
+      Shard header,
+      int layer,
+      long offset,
+      long count,
+      Dtype dtype,
+      byte[] values,
+      Purpose purpose,
+      String captureId) {
+    this(header, layer, offset, null, count, dtype, values, purpose, captureId);
+  }
 
   /** What a block is published for. */
   public enum Purpose {

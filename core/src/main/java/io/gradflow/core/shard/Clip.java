@@ -18,7 +18,7 @@ public record Clip(String mode, Double norm, Double coef, boolean applied) {
   }
 
   /** Whether the gradient from before clipping can be had back from the published one. */
-  boolean isInvertible() {
+  public boolean isInvertible() {
     return GLOBAL_NORM.equals(mode) && coef != null && coef > 0 && coef <= 1;
   }
 

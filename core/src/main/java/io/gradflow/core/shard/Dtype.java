@@ -8,7 +8,7 @@ import java.nio.ByteOrder;
  */
 public enum Dtype {
   /** IEEE 754 binary32. */
-  FLOAT32("float32", Float.BYTES) {
+  FLOAT32("float32", Float.BYTES, Float.MIN_NORMAL) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       values.asFloatBuffer().get(into, 0, count);
@@ -16,7 +16,7 @@ public enum Dtype {
   },
 
   /** IEEE 754 binary16: 5 bits of exponent, 10 of fraction. */
-  FLOAT16("float16", Short.BYTES) {
+  FLOAT16("float16", Short.BYTES, 0x1p-14f) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       for (int i = 0, at = values.position(); i < count; i++, at += Short.BYTES) {
@@ -26,7 +26,7 @@ public enum Dtype {
   },
 
   /** The upper half of a binary32. */
-  BFLOAT16("bfloat16", Short.BYTES) {
+  BFLOAT16("bfloat16", Short.BYTES, Float.MIN_NORMAL) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       for (int i = 0, at = values.position(); i < count; i++, at += Short.BYTES) {
@@ -37,10 +37,12 @@ public enum Dtype {
 
   private final String word;
   private final int width;
+  private final float leastNormal;
 
-  Dtype(String word, int width) {
+  Dtype(String word, int width, float leastNormal) {
     this.word = word;
     this.width = width;
+    this.leastNormal = leastNormal;
   }
 
   /** The name on the wire, e.g. {@code bfloat16}. */
@@ -48,14 +50,26 @@ public enum Dtype {
     return word;
   }
 
-  /** The position of the dtype of that name, -1 if it is none of these. */
-  static int ordinalOf(String word) {
+  /** The dtype of that name; null if it is none of these. */
+  public static Dtype of(String word) {
     for (Dtype dtype : values()) {
       if (dtype.word.equals(word)) {
-        return dtype.ordinal();
+        return dtype;
       }
     }
-    return -1;
+    return null;
+  }
+
+  /** The position of the dtype of that name, -1 if it is none of these. */
+  @SuppressWarnings("EnumOrdinal") // A layout's state holds it; the order is frozen.
+  static int ordinalOf(String word) {
+    Dtype dtype = of(word);
+    return dtype == null ? -1 : dtype.ordinal();
+  }
+
+  /** The smallest magnitude that is not subnormal. */
+  float leastNormal() {
+    return leastNormal;
   }
 
   /** Bytes of one value. */

@@ -1,6 +1,7 @@
 package io.gradflow.core.shard;
 
 import java.util.Arrays;
+import java.util.Set;
 
 /**
  * Measures gradients in one pass of plain Java: what a publisher does on the training thread before
@@ -26,40 +27,116 @@ public final class Measurement {
   private Measurement() {}
 
   /**
-   * Columns of the layers 0, 1, 2... of the given gradients, each holding its own number of
-   * elements. The arrays are only read. A norm or sum beyond float's range becomes {@link
-   * Float#MAX_VALUE}.
+   * Norms of the layers 0, 1, 2... of the given gradients, each holding its own number of elements.
+   * The arrays are only read. A norm or sum beyond float's range becomes {@link Float#MAX_VALUE}.
    */
   public static LayerColumns of(float[]... layers) {
+    return of(Set.of(), null, layers);
+  }
+
+  /**
+   * The same, with signals beside the norms. A sum that a float cannot hold is NaN: unknown.
+   *
+   * @param groups which; those that are not of one gradient alone ({@link SignalGroup#WEIGHTS},
+   *     {@link SignalGroup#DOTS}) are not measured here
+   * @param slicing null only without groups
+   */
+  public static LayerColumns of(Set<SignalGroup> groups, Slicing slicing, float[]... layers) {
     int count = layers.length;
     long[] elements = new long[count];
     Measurement[] measured = new Measurement[count];
+    SignalMeter meter = new SignalMeter(groups, slicing, count);
     for (int layer = 0; layer < count; layer++) {
       float[] values = layers[layer];
       elements[layer] = values.length;
       measured[layer] = new Measurement();
+      meter.begin();
       for (int from = 0; from < values.length; from += CHUNK) {
-        measured[layer].add(values, from, Math.min(values.length, from + CHUNK));
+        int to = Math.min(values.length, from + CHUNK);
+        meter.add(values, from, to, measured[layer].add(values, from, to));
       }
+      meter.end();
     }
-    return columns(0, elements, null, measured);
+    return columns(0, elements, null, measured).with(meter.columns());
   }
 
-  /** Columns of the one slice that a block holds, in full precision. */
+  /** Columns of the one slice that a block holds, in full precision, with all its signals. */
   static LayerColumns of(Block block) {
     Measurement measured = new Measurement();
+    long globalOffset = block.globalOffset() == null ? Slicing.UNKNOWN : block.globalOffset();
+    Slicing slicing =
+        new Slicing(
+            block.header().id().runId(),
+            block.layer(),
+            new Dtype[] {block.dtype()},
+            new long[] {globalOffset});
+    SignalMeter meter = new SignalMeter(SignalGroup.of(block.header().stage()), slicing, 1);
     float[] chunk = new float[CHUNK];
+    meter.begin();
     for (int from = 0; from < block.count(); from += CHUNK) {
       int size = (int) Math.min(CHUNK, block.count() - from);
       block.dtype().widen(block.values(), from, chunk, size);
-      measured.add(chunk, 0, size);
+      meter.add(chunk, 0, size, measured.add(chunk, 0, size));
     }
+    meter.end();
     RawSlices raw =
         new RawSlices(
             new long[] {block.offset()},
             new double[] {measured.squares},
             new double[] {measured.abs});
-    return columns(block.layer(), new long[] {block.count()}, raw, measured);
+    return columns(block.layer(), new long[] {block.count()}, raw, measured).with(meter.columns());
+  }
+
+  /** L2 norm of each array; NaN, which is unknown, of one that is not all finite. */
+  public static float[] norms(float[]... layers) {
+    float[] norms = new float[layers.length];
+    for (int layer = 0; layer < norms.length; layer++) {
+      norms[layer] = saturated(Math.sqrt(dot(layers[layer], layers[layer])));
+    }
+    return norms;
+  }
+
+  /**
+   * Dot product of two slices, in double; NaN, which is unknown, if they differ in length or are
+   * not all finite.
+   */
+  public static double dot(float[] a, float[] b) {
+    if (a.length != b.length) {
+      return Double.NaN;
+    }
+    double dot = 0;
+    for (int from = 0; from < a.length; from += CHUNK) {
+      dot += dot(a, b, from, Math.min(a.length, from + CHUNK));
+    }
+    return Double.isFinite(dot) ? dot : Double.NaN;
+  }
+
+  private static double dot(float[] a, float[] b, int from, int to) {
+    double dot0 = 0;
+    double dot1 = 0;
+    double dot2 = 0;
+    double dot3 = 0;
+    int i = from;
+    for (int end = to - 3; i < end; i += 4) {
+      dot0 += (double) a[i] * b[i];
+      dot1 += (double) a[i + 1] * b[i + 1];
+      dot2 += (double) a[i + 2] * b[i + 2];
+      dot3 += (double) a[i + 3] * b[i + 3];
+    }
+    for (; i < to; i++) {
+      dot0 += (double) a[i] * b[i];
+    }
+    return (dot0 + dot1) + (dot2 + dot3);
+  }
+
+  /**
+   * A number as a float: NaN, which is unknown, if a float cannot hold it to a float's precision,
+   * being too large or too small.
+   */
+  public static float held(double value) {
+    float held = (float) value;
+    boolean tooSmall = Math.abs(held) < Float.MIN_NORMAL && held != value;
+    return tooSmall || Float.isInfinite(held) ? Float.NaN : held;
   }
 
   private static LayerColumns columns(
@@ -116,8 +193,11 @@ public final class Measurement {
     return (float) Math.min(value, Float.MAX_VALUE);
   }
 
-  /** Adds the values from {@code from} to before {@code to}: a chunk at most. */
-  private void add(float[] values, int from, int to) {
+  /**
+   * Adds the values from {@code from} to before {@code to}, a chunk at most, and says whether all
+   * are finite.
+   */
+  private boolean add(float[] values, int from, int to) {
     double square0 = 0;
     double square1 = 0;
     double square2 = 0;
@@ -159,12 +239,13 @@ public final class Measurement {
     // Squares of finite floats cannot overflow a double by themselves.
     if (!Double.isFinite(chunk)) {
       addFinite(values, from, to);
-      return;
+      return false;
     }
     squares += chunk;
     abs += (abs0 + abs1) + (abs2 + abs3);
     max = Math.max(max, Math.max(max0, max1));
     zeros += zeroCount;
+    return true;
   }
 
   private void addFinite(float[] values, int from, int to) {

@@ -35,9 +35,9 @@ public record SignalColumns(
     Histograms histograms,
     Sketches sketches) {
 
-  /** Whether no column is there. */
-  public boolean isEmpty() {
-    return equals(NOTHING);
+  /** These columns, or null if there is none. */
+  public SignalColumns orNull() {
+    return equals(NOTHING) ? null : this;
   }
 
   private static final SignalColumns NOTHING =

@@ -13,8 +13,11 @@ package io.gradflow.core.window;
  * @param completeness mean over the contributing steps of the layer's completeness
  * @param l2 of the layer's L2 norm; null when no step had one
  * @param log2Rms of log2 RMS, in octaves; null when no step had one above zero
+ * @param slope of log2 RMS over the steps, octaves per step, least squares; of the steps that the
+ *     optimiser did not skip and that have nine tenths of the layer; null with fewer than three
  * @param nonFinite steps in which the layer had a NaN or Inf
  * @param zeros sum of exact zeros; null when unknown
+ * @param signals what is known beyond norms; null if nothing is
  */
 public record LayerWindow(
     String runId,
@@ -32,8 +35,10 @@ public record LayerWindow(
     double completeness,
     Spread l2,
     Spread log2Rms,
+    Double slope,
     int nonFinite,
-    Long zeros) {
+    Long zeros,
+    WindowSignals signals) {
 
   /** Where the values of a window lie. p50 and p95 are exact, by nearest rank. */
   public record Spread(double mean, double min, double max, double last, double p50, double p95) {}

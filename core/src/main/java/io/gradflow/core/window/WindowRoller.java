@@ -1,9 +1,9 @@
 package io.gradflow.core.window;
 
+import io.gradflow.core.matrix.Matrices;
 import io.gradflow.core.norm.Lane;
 import io.gradflow.core.norm.RunEnd;
 import io.gradflow.core.norm.Step;
-import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.RunNotice;
 import java.time.Duration;
@@ -20,16 +20,22 @@ import java.util.List;
  * open and changes, it is published again at intervals, marked open. A revision of a step of the
  * open window replaces its row; late steps and revisions of closed windows change nothing. Only
  * what a run's end has closed is published once more, whole, if steps of it come after all: the end
- * is read from another topic, and steps may be held up.
+ * is read from another topic, and steps may be held up. Links between layers, which take time by
+ * the square of their number, are sought when a window closes.
  *
  * <p>Assumed: the steps of a lane come in order, as {@link io.gradflow.core.norm.StepAssembler}
  * sends them.
  */
 public final class WindowRoller {
   private final WindowPolicy policy;
+  private final Matrices matrices;
 
-  public WindowRoller(WindowPolicy policy) {
+  /**
+   * @param matrices what slopes and links are computed with
+   */
+  public WindowRoller(WindowPolicy policy, Matrices matrices) {
     this.policy = policy;
+    this.matrices = matrices;
   }
 
   /** Where results go. */
@@ -57,9 +63,7 @@ public final class WindowRoller {
   public void notice(WindowState state, RunNotice notice, long now, Output out) {
     Work work = new Work(state, notice.runId(), now, out);
     if (notice.manifest() != null) {
-      work.learn(
-          notice.manifest().manifestId(),
-          new LayerNames(notice.manifest().layers().stream().map(Layer::name).toList()));
+      work.learn(notice.manifest().manifestId(), LayerNames.of(notice.manifest()));
     } else if (notice.event().type() == RunEvent.Type.FINISHED) {
       work.finish(notice.event());
     }
@@ -213,70 +217,28 @@ public final class WindowRoller {
       if (!window.isDue()) {
         return window;
       }
-      publish(window, false);
+      report(window).closed(matrices, out::window);
       return window.published(true, now);
     }
 
     /** Closes a window for good. */
     private void leave(OpenWindow window) {
       if (window.isDue()) {
-        publish(window, false);
+        report(window).closed(matrices, out::window);
       }
       for (long step : window.steps()) {
         state.rows().remove(window.lane().at(step));
       }
     }
 
-    private void publish(OpenWindow window, boolean open) {
+    private WindowReport report(OpenWindow window) {
       Lane lane = window.lane();
       List<WindowRow> rows = new ArrayList<>();
       for (long step : window.steps()) {
         rows.add(state.rows().get(lane.at(step)));
       }
-      List<String> names = state.names().get(lane.manifestId()).names();
-      double[] l2 = new double[rows.size()];
-      double[] log2Rms = new double[rows.size()];
-      for (int layer = 0; layer < names.size(); layer++) {
-        int norms = 0;
-        int logarithms = 0;
-        int nonFinite = 0;
-        double completeness = 0;
-        Long zeros = 0L;
-        for (WindowRow row : rows) {
-          if (!Double.isNaN(row.l2()[layer])) {
-            l2[norms++] = row.l2()[layer];
-          }
-          if (row.rms()[layer] > 0) {
-            log2Rms[logarithms++] = Math.log(row.rms()[layer]) / Math.log(2);
-          }
-          nonFinite += contains(row.nonFiniteLayers(), layer) ? 1 : 0;
-          completeness +=
-              contains(row.incompleteLayers(), layer)
-                  ? row.incompleteCompleteness()[Arrays.binarySearch(row.incompleteLayers(), layer)]
-                  : 1;
-          boolean known = zeros != null && row.zeros() != null && row.zeros()[layer] >= 0;
-          zeros = known ? (Long) (zeros + row.zeros()[layer]) : null;
-        }
-        out.window(
-            new LayerWindow(
-                runId,
-                lane.attempt(),
-                lane.stream(),
-                lane.manifestId(),
-                names.get(layer),
-                layer,
-                window.firstStep(),
-                policy.length(),
-                open,
-                rows.size(),
-                window.steps()[0],
-                window.steps()[rows.size() - 1],
-                completeness / rows.size(),
-                spread(Arrays.copyOf(l2, norms)),
-                spread(Arrays.copyOf(log2Rms, logarithms)),
-                nonFinite,
-                zeros));
-      }
+      LayerNames names = state.names().get(lane.manifestId());
+      return new WindowReport(runId, window, policy.length(), names, rows);
     }
 
     void lookAtDeadlines() {
@@ -299,7 +261,7 @@ public final class WindowRoller {
         if (window.changed() && !window.ended()) {
           long due = window.publishedAt() + policy.republish().toMillis();
           if (due <= now) {
-            publish(window, true);
+            report(window).open(matrices, out::window);
             windows.set(i, window.published(false, now));
           } else {
             arm(due);
@@ -353,29 +315,5 @@ public final class WindowRoller {
                   lastInputAt,
                   armedAt));
     }
-  }
-
-  private static boolean contains(int[] ascending, int layer) {
-    return ascending != null && Arrays.binarySearch(ascending, layer) >= 0;
-  }
-
-  /** Null of nothing. */
-  private static LayerWindow.Spread spread(double[] values) {
-    int n = values.length;
-    if (n == 0) {
-      return null;
-    }
-    double last = values[n - 1];
-    double sum = 0;
-    for (double value : values) {
-      sum += value;
-    }
-    Arrays.sort(values);
-    return new LayerWindow.Spread(
-        sum / n, values[0], values[n - 1], last, nearest(values, 0.5), nearest(values, 0.95));
-  }
-
-  private static double nearest(double[] ascending, double share) {
-    return ascending[(int) Math.ceil(share * ascending.length) - 1];
   }
 }

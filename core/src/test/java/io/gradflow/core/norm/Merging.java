@@ -1,8 +1,10 @@
 package io.gradflow.core.norm;
 
 import io.gradflow.core.Rejection;
+import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.shard.GroupNotice;
 import io.gradflow.core.shard.Layout;
+import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RankGroup;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.RunNotice;
@@ -15,11 +17,11 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /** Combining and assembling of one run in memory, under a clock that only the test moves. */
-final class Merging {
+public final class Merging {
   final TestRun run;
-  final List<Step> steps = new ArrayList<>();
-  final List<Rejection> rejections = new ArrayList<>();
-  final Map<ShardFate, Long> fates = new EnumMap<>(ShardFate.class);
+  public final List<Step> steps = new ArrayList<>();
+  public final List<Rejection> rejections = new ArrayList<>();
+  public final Map<ShardFate, Long> fates = new EnumMap<>(ShardFate.class);
   final Map<Integer, GroupState> groups = new TreeMap<>();
   final RunState state = RunState.inMemory();
   int torn;
@@ -35,7 +37,7 @@ final class Merging {
   private final TreeSet<Long> runTimers = new TreeSet<>();
   private final Map<Integer, TreeSet<Long>> groupTimers = new TreeMap<>();
 
-  Merging(TestRun run) {
+  public Merging(TestRun run) {
     this(run, CombiningPolicy.defaults(), AssemblingPolicy.defaults());
   }
 
@@ -49,20 +51,25 @@ final class Merging {
   /** New machines go on with the state. */
   final void restart() {
     combiner = new ShardCombiner(combining);
-    assembler = new StepAssembler(assembling);
+    assembler = new StepAssembler(assembling, new PlainMatrices());
   }
 
   /** Tells the manifest to everybody. */
-  Merging manifested() {
-    Layout layout = Layout.of(run.manifest());
+  public Merging manifested() {
+    return manifested(run.manifest());
+  }
+
+  /** Tells a manifest of the run to everybody: its pipeline stages have one each. */
+  public Merging manifested(Manifest manifest) {
+    Layout layout = Layout.of(manifest);
     for (int group = 0; group < layout.groups(); group++) {
       combiner.notice(group(group), new GroupNotice(group, layout, null), now, new Group(group));
     }
-    assembler.notice(state, new RunNotice(run.manifest(), null), now, new Run());
+    assembler.notice(state, new RunNotice(manifest, null), now, new Run());
     return this;
   }
 
-  void send(Shard shard) {
+  public void send(Shard shard) {
     int group = RankGroup.of(shard).group();
     combiner.shard(group(group), shard, now, new Group(group));
   }
@@ -116,7 +123,7 @@ final class Merging {
     }
   }
 
-  void end() {
+  public void end() {
     groups.forEach(
         (group, groupState) ->
             combiner.end(groupState, new RankGroup(TestRun.RUN, group), now, new Group(group)));
@@ -154,7 +161,7 @@ final class Merging {
   }
 
   /** The last published step. */
-  Step last() {
+  public Step last() {
     return steps.get(steps.size() - 1);
   }
 

@@ -3,6 +3,7 @@ package io.gradflow.core.norm;
 import io.gradflow.core.Origin;
 import io.gradflow.core.StepId;
 import io.gradflow.core.shard.Block;
+import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
@@ -116,6 +117,9 @@ public record TestRun(Manifest manifest) {
     private double weight = 1;
     private Double lossScale;
     private Double loss;
+    private Double reportedGlobalNorm;
+    private double[] learningRates;
+    private Clip clip;
     private LayerColumns columns;
     private long manifestId;
     private Origin origin;
@@ -179,6 +183,22 @@ public record TestRun(Manifest manifest) {
 
     public ShardBuilder loss(double newLoss) {
       loss = newLoss;
+      return this;
+    }
+
+    /** The trainer's own global gradient norm; null if it says none. */
+    public ShardBuilder reported(Double norm) {
+      reportedGlobalNorm = norm;
+      return this;
+    }
+
+    public ShardBuilder learningRates(double... rates) {
+      learningRates = rates;
+      return this;
+    }
+
+    public ShardBuilder clip(Clip newClip) {
+      clip = newClip;
       return this;
     }
 
@@ -251,11 +271,11 @@ public record TestRun(Manifest manifest) {
           weight,
           lossScale,
           false,
-          null,
-          null,
+          clip,
+          reportedGlobalNorm,
           loss,
           null,
-          null,
+          learningRates,
           null,
           null,
           columns,

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 /** Estimates of one quantity over many simulated trials, to be held against theory. */
 final class Sample {
-  private long size;
+  private int size;
   private double mean;
   private double squares;
 

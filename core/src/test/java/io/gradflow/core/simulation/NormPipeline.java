@@ -1,6 +1,7 @@
 package io.gradflow.core.simulation;
 
 import io.gradflow.core.Rejection;
+import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.norm.GroupState;
 import io.gradflow.core.norm.Limits;
 import io.gradflow.core.norm.RunState;
@@ -75,12 +76,13 @@ final class NormPipeline {
     this.broken = broken;
     this.oracle = oracle;
     joiner = new ManifestJoiner(Duration.ofHours(24));
-    roller = new WindowRoller(workload.windows);
+    roller = new WindowRoller(workload.windows, new PlainMatrices());
     int parallelism = chance.between(1, 3);
     for (int i = 0; i < parallelism; i++) {
       subtasks.add(
           new Subtask(
-              new ShardCombiner(workload.combining), new StepAssembler(workload.assembling)));
+              new ShardCombiner(workload.combining),
+              new StepAssembler(workload.assembling, new PlainMatrices())));
     }
   }
 

@@ -4,9 +4,11 @@ import static io.gradflow.core.simulation.Difference.unless;
 
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.window.LayerWindow;
+import io.gradflow.core.window.WindowSignals;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.stream.DoubleStream;
 
 /** What must be published of a window, worked out from its steps. */
 final class WindowTruth {
@@ -27,6 +29,8 @@ final class WindowTruth {
             .toArray();
     spread(window, "l2", window.l2(), Arrays.stream(l2).filter(v -> !Double.isNaN(v)).toArray());
     spread(window, "log2 RMS", window.log2Rms(), octaves);
+    slope(window, steps);
+    signals(window, steps.stream().filter(step -> !step.scalars().stepSkipped()).toList());
     int nonFinite = 0;
     double completeness = 0;
     Long zeros = 0L;
@@ -35,14 +39,97 @@ final class WindowTruth {
           at(step.norms().nonFinite() == null ? null : step.norms().nonFinite().layers(), layer) < 0
               ? 0
               : 1;
-      int lacking = at(step.incompleteLayers(), layer);
-      completeness += lacking < 0 ? 1 : step.incompleteCompleteness()[lacking];
+      completeness += completeness(step, layer);
       long[] own = step.norms().zeros();
       zeros = zeros == null || own == null || own[layer] < 0 ? null : (Long) (zeros + own[layer]);
     }
     equal(window, "non-finite steps", window.nonFinite(), nonFinite);
     equal(window, "zeros", window.zeros(), zeros);
     close(window, "completeness", window.completeness(), completeness / steps.size());
+  }
+
+  private static void slope(LayerWindow window, List<Step> steps) {
+    int layer = window.layerIndex();
+    List<Step> used =
+        steps.stream()
+            .filter(step -> !step.scalars().stepSkipped() && step.norms().rms()[layer] > 0)
+            .filter(step -> completeness(step, layer) >= 0.9)
+            .toList();
+    equal(window, "has a slope", window.slope() != null, used.size() >= 3);
+    if (window.slope() == null) {
+      return;
+    }
+    double[] x = used.stream().mapToDouble(step -> step.id().step()).toArray();
+    double[] y = used.stream().mapToDouble(step -> Math.log(step.norms().rms()[layer])).toArray();
+    double meanX = Arrays.stream(x).average().orElseThrow();
+    double products = 0;
+    double squares = 0;
+    for (int i = 0; i < x.length; i++) {
+      products += (x[i] - meanX) * y[i];
+      squares += (x[i] - meanX) * (x[i] - meanX);
+    }
+    double slope = products / squares / Math.log(2);
+    unless(
+        Math.abs(window.slope() - slope) <= 1e-9,
+        "window from %d of %s: slope: expected %s, got %s",
+        window.firstStep(),
+        window.layer(),
+        slope,
+        window.slope());
+  }
+
+  private static double completeness(Step step, int layer) {
+    int lacking = at(step.incompleteLayers(), layer);
+    return lacking < 0 ? 1 : step.incompleteCompleteness()[lacking];
+  }
+
+  /** Those that runs without signals of their own have: from norms, zeros and local gradients. */
+  private static void signals(LayerWindow window, List<Step> steps) {
+    int layer = window.layerIndex();
+    WindowSignals got = window.signals();
+    mean(
+        window,
+        "crest",
+        got == null ? null : got.crest(),
+        steps.stream().mapToDouble(step -> step.norms().linf()[layer] / step.norms().rms()[layer]));
+    mean(
+        window,
+        "saturation",
+        got == null ? null : got.saturation(),
+        steps.stream()
+            .filter(step -> step.signals() != null && step.signals().saturation() != null)
+            .mapToDouble(step -> step.signals().saturation()[layer]));
+    List<Step> noisy =
+        steps.stream()
+            .filter(step -> step.signals() != null && step.signals().noiseTrace() != null)
+            .filter(step -> !Double.isNaN(step.signals().noiseTrace()[layer]))
+            .toList();
+    mean(
+        window,
+        "square of the gradient",
+        got == null ? null : got.gradientSquare(),
+        noisy.stream().mapToDouble(step -> step.signals().gradientSquare()[layer]));
+    mean(
+        window,
+        "noise trace",
+        got == null ? null : got.noiseTrace(),
+        noisy.stream().mapToDouble(step -> step.signals().noiseTrace()[layer]));
+  }
+
+  private static void mean(LayerWindow window, String what, Double got, DoubleStream all) {
+    double[] values = all.filter(value -> !Double.isNaN(value)).toArray();
+    equal(window, "has " + what, got != null, values.length > 0);
+    if (got != null) {
+      double expected = Arrays.stream(values).average().orElseThrow();
+      unless(
+          Math.abs(got - expected) <= 1e-6 * Math.max(1, Math.abs(expected)),
+          "window from %d of %s: %s: expected %s, got %s",
+          window.firstStep(),
+          window.layer(),
+          what,
+          expected,
+          got);
+    }
   }
 
   private static int at(int[] layers, int layer) {

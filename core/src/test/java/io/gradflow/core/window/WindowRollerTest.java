@@ -3,6 +3,7 @@ package io.gradflow.core.window;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.gradflow.core.StepId;
+import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.Step;
@@ -17,7 +18,8 @@ import org.junit.jupiter.api.Test;
 
 class WindowRollerTest implements WindowRoller.Output {
   private final TestRun run = TestRun.replicas(1, 2);
-  private final WindowRoller roller = new WindowRoller(WindowPolicy.defaults());
+  private final WindowRoller roller =
+      new WindowRoller(WindowPolicy.defaults(), new PlainMatrices());
   private final WindowState state = WindowState.inMemory();
   private final List<LayerWindow> windows = new ArrayList<>();
   private final List<Step> left = new ArrayList<>();

@@ -13,6 +13,7 @@ import io.gradflow.core.norm.StepAssembler;
 import io.gradflow.core.norm.StepDelta;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.RunNotice;
+import io.gradflow.operators.analysis.Analysis;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RuntimeContext;
 import org.apache.flink.metrics.Counter;
@@ -41,7 +42,7 @@ public final class AssembleSteps
   @Override
   public void open(OpenContext openContext) {
     RuntimeContext context = getRuntimeContext();
-    assembler = new StepAssembler(policy);
+    assembler = new StepAssembler(policy, Analysis.matrices());
     alarm = new Alarm(context);
     state =
         new RunState(
