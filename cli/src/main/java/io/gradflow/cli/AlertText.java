@@ -17,7 +17,9 @@ final class AlertText {
             alert.state(),
             alert.severity(),
             alert.kind(),
-            alert.message(),
+            alert.advice() == null
+                ? alert.message()
+                : alert.message() + " Advice: " + alert.advice(),
             alert.runId(),
             alert.openedStep(),
             alert.resolvedStep() == null ? "" : ", resolved at step " + alert.resolvedStep(),
@@ -35,6 +37,17 @@ final class AlertText {
         .put("openedStep", alert.openedStep())
         .put("resolvedStep", alert.resolvedStep())
         .put("message", alert.message());
+  }
+
+  /** A piece of advice as the demo's report shows it; what is absent is null. */
+  static ObjectNode advice(Alert alert) {
+    return JSON.createObjectNode()
+        .put("id", alert.incidentId())
+        .put("kind", alert.kind().name())
+        .put("layer", alert.rootLayer())
+        .put("openedStep", alert.openedStep())
+        .put("message", alert.message())
+        .put("advice", alert.advice());
   }
 
   /** All of one transition. */

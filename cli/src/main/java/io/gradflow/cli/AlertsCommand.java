@@ -15,6 +15,7 @@ import picocli.CommandLine.Spec;
     name = "alerts",
     description = {
       "Shows the incidents in gradient-alerts: the latest state of each, in the order of opening.",
+      "Those of severity INFO, of the kinds ADVICE_..., are advice: nothing is wrong.",
       "With --follow, every transition from now back to the beginning and on as it comes."
     },
     mixinStandardHelpOptions = true,

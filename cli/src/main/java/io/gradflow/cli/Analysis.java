@@ -141,13 +141,13 @@ final class Analysis implements AutoCloseable {
 
   /** One line for people. */
   String summary() {
-    return "%d steps, %d incidents, %d dead letters"
-        .formatted(steps, incidents.latest().size(), deadLetters);
+    return "%d steps, %d incidents, %d pieces of advice, %d dead letters"
+        .formatted(steps, incidents.faults().size(), incidents.advice().size(), deadLetters);
   }
 
   /**
-   * One JSON object on one line: {@code incidents} as the demo's report shows them, {@code alerts}
-   * every transition as {@code gradflow alerts} shows it.
+   * One JSON object on one line: {@code incidents} and {@code advice} as the demo's report shows
+   * them, {@code alerts} every transition as {@code gradflow alerts} shows it.
    */
   String report(long records) {
     ObjectNode report = new ObjectMapper().createObjectNode();
@@ -155,7 +155,9 @@ final class Analysis implements AutoCloseable {
     runs.forEach(names::add);
     report.put("records", records).put("steps", steps);
     ArrayNode summaries = report.putArray("incidents");
-    incidents.latest().forEach(alert -> summaries.add(AlertText.summary(alert)));
+    incidents.faults().forEach(alert -> summaries.add(AlertText.summary(alert)));
+    ArrayNode advice = report.putArray("advice");
+    incidents.advice().forEach(alert -> advice.add(AlertText.advice(alert)));
     ArrayNode alerts = report.putArray("alerts");
     transitions.forEach(alert -> alerts.add(AlertText.transition(alert)));
     report.put("deadLetters", deadLetters);

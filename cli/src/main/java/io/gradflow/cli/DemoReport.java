@@ -51,6 +51,8 @@ final class DemoReport {
     }
     ArrayNode incidents = report.putArray("incidents");
     follower.incidents().forEach(alert -> incidents.add(AlertText.summary(alert)));
+    ArrayNode advice = report.putArray("advice");
+    follower.advice().forEach(alert -> advice.add(AlertText.advice(alert)));
     report.put("deadLetters", follower.deadLetters()).put("dropped", dropped);
     return report.toString();
   }

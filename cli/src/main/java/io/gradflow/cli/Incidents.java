@@ -3,6 +3,7 @@ package io.gradflow.cli;
 import io.gradflow.core.incident.Alert;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -24,17 +25,27 @@ final class Incidents {
       return false;
     }
     latest.put(alert.incidentId(), alert);
-    opening = opening == null ? alert : opening;
+    opening = opening == null && !alert.kind().isAdvice() ? alert : opening;
     return true;
   }
 
-  /** The first alert of all; null before it came. */
+  /** The first alert that is no advice; null before it came. */
   Alert opening() {
     return opening;
   }
 
-  /** The latest transition of each. */
+  /** The latest transition of each, advice included. */
   Collection<Alert> latest() {
     return latest.values();
+  }
+
+  /** The latest transition of each that is no advice. */
+  List<Alert> faults() {
+    return latest.values().stream().filter(alert -> !alert.kind().isAdvice()).toList();
+  }
+
+  /** The latest transition of each piece of advice. */
+  List<Alert> advice() {
+    return latest.values().stream().filter(alert -> alert.kind().isAdvice()).toList();
   }
 }

@@ -4,6 +4,8 @@ import io.gradflow.cli.RunSnapshot.Incident;
 import io.gradflow.cli.StyledLine.Style;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -61,7 +63,7 @@ final class LiveView {
     List<String> incidentLines = incidents(run, width, Math.max(2, height / 4));
     Set<String> named =
         run.incidents().stream()
-            .filter(Incident::open)
+            .filter(incident -> incident.open() && !incident.isAdvice())
             .flatMap(incident -> incident.rootLayer().stream())
             .collect(Collectors.toSet());
     List<LayerRow> rows =
@@ -74,12 +76,7 @@ final class LiveView {
     rows.forEach(row -> lines.add(layer(row, width, nameWidth)));
     lines.add(legend(width));
 
-    long open = run.incidents().stream().filter(Incident::open).count();
-    lines.add(
-        line(width)
-            .add(Style.STRONG, "incidents")
-            .add("  %d open, %d resolved".formatted(open, run.incidents().size() - open))
-            .toString());
+    lines.add(line(width).add(Style.STRONG, "incidents").add("  " + counts(run)).toString());
     lines.addAll(incidentLines);
     return lines.subList(0, Math.min(lines.size(), height));
   }
@@ -178,17 +175,24 @@ final class LiveView {
         .toString();
   }
 
-  /** The open ones, the newest first, and after them the others, as far as there is room. */
+  private static String counts(RunSnapshot run) {
+    long advice = run.incidents().stream().filter(Incident::isAdvice).count();
+    long open = run.incidents().stream().filter(i -> i.open() && !i.isAdvice()).count();
+    return "%d open, %d resolved".formatted(open, run.incidents().size() - advice - open)
+        + (advice == 0 ? "" : ", advice %d".formatted(advice));
+  }
+
+  /**
+   * The open ones, the newest first, after them the open advice, and then the others, as far as
+   * there is room.
+   */
   private List<String> incidents(RunSnapshot run, int width, int room) {
+    List<Incident> newestFirst = new ArrayList<>(run.incidents());
+    Collections.reverse(newestFirst);
+    newestFirst.sort(
+        Comparator.comparing(Incident::open).reversed().thenComparing(Incident::isAdvice));
     List<String> lines = new ArrayList<>();
-    for (boolean open : new boolean[] {true, false}) {
-      for (int i = run.incidents().size() - 1; i >= 0; i--) {
-        Incident incident = run.incidents().get(i);
-        if (incident.open() == open) {
-          lines.addAll(incident(incident, run.step(), width));
-        }
-      }
-    }
+    newestFirst.forEach(incident -> lines.addAll(incident(incident, run.step(), width)));
     return lines.subList(0, Math.min(room, lines.size()));
   }
 
@@ -204,14 +208,17 @@ final class LiveView {
     List<String> lines = new ArrayList<>();
     lines.add(
         line(width)
-            .add(incident.open() ? "● " : "○ ")
+            .add(incident.isAdvice() ? "◇ " : incident.open() ? "● " : "○ ")
             .add(
-                grave ? Style.BROKEN : incident.open() ? Style.HIGH : Style.FAINT,
+                grave
+                    ? Style.BROKEN
+                    : incident.open() && !incident.isAdvice() ? Style.HIGH : Style.FAINT,
                 incident.severity())
             .add(incident.open() ? Style.STRONG : Style.FAINT, " " + incident.kind())
             .add(Style.FAINT, "  " + when)
             .toString());
-    for (String part : wrapped(incident.message(), width - MESSAGE_INDENT.length())) {
+    String text = incident.message() + incident.advice().map(advice -> " " + advice).orElse("");
+    for (String part : wrapped(text, width - MESSAGE_INDENT.length())) {
       lines.add(
           line(width)
               .add(MESSAGE_INDENT)

@@ -186,10 +186,15 @@ final class RunFollower implements AutoCloseable {
 
   /** The latest transition of each incident, in the order of opening. */
   synchronized List<Alert> incidents() {
-    return List.copyOf(incidents.latest());
+    return incidents.faults();
   }
 
-  /** The run's first alert; null if there is none. */
+  /** The latest transition of each piece of advice, in the order of opening. */
+  synchronized List<Alert> advice() {
+    return incidents.advice();
+  }
+
+  /** The run's first alert that is no advice; null if there is none. */
   synchronized Alert firstAlert() {
     return incidents.opening();
   }
@@ -220,9 +225,9 @@ final class RunFollower implements AutoCloseable {
     return traces;
   }
 
-  /** The incidents as the view shows them. */
-  List<RunSnapshot.Incident> shownIncidents() {
-    return incidents().stream()
+  /** Incidents and advice as the view shows them. */
+  synchronized List<RunSnapshot.Incident> shownIncidents() {
+    return incidents.latest().stream()
         .map(
             alert ->
                 new RunSnapshot.Incident(
@@ -233,7 +238,8 @@ final class RunFollower implements AutoCloseable {
                     alert.resolvedStep() == null
                         ? OptionalLong.empty()
                         : OptionalLong.of(alert.resolvedStep()),
-                    alert.message()))
+                    alert.message(),
+                    Optional.ofNullable(alert.advice())))
         .toList();
   }
 

@@ -23,7 +23,13 @@ final class RunLog {
       if (told.add(which + incident.rootLayer())) {
         lines.add(
             plain(
-                "opened    %s (%s): %s".formatted(which, incident.severity(), incident.message())));
+                "%-9s %s (%s): %s%s"
+                    .formatted(
+                        incident.isAdvice() ? "advice" : "opened",
+                        which,
+                        incident.severity(),
+                        incident.message(),
+                        incident.advice().map(advice -> " " + advice).orElse(""))));
       }
       if (!incident.open() && told.add(which + incident.rootLayer() + " resolved")) {
         lines.add(

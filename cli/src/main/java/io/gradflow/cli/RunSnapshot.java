@@ -64,7 +64,7 @@ record RunSnapshot(
   }
 
   /**
-   * An incident of the run.
+   * An incident of the run, or advice.
    *
    * @param kind of its root finding
    * @param severity info, warning or critical
@@ -72,6 +72,7 @@ record RunSnapshot(
    * @param openedStep the step at which it opened
    * @param resolvedStep the step at which it resolved; empty while it is open
    * @param message one plain sentence
+   * @param advice what to do about it
    */
   record Incident(
       String kind,
@@ -79,7 +80,13 @@ record RunSnapshot(
       Optional<String> rootLayer,
       long openedStep,
       OptionalLong resolvedStep,
-      String message) {
+      String message,
+      Optional<String> advice) {
+    /** Whether nothing is wrong, but something could be better. */
+    boolean isAdvice() {
+      return severity.equals("info");
+    }
+
     boolean open() {
       return resolvedStep.isEmpty();
     }

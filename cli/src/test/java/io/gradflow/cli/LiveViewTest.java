@@ -53,6 +53,30 @@ class LiveViewTest {
   }
 
   @Test
+  void adviceComesAfterWhatIsWrongAndMarksNoLayer() {
+    RunSnapshot run =
+        SnapshotOf.aRun()
+            .layer("b0", "slow", -2, -2.0)
+            .resolved("EXPLODING_SPIKE", "b0.slow", 40, 58, "A jump of b0.slow.")
+            .advised("ADVICE_LEARNING_RATE", "b0.slow", 90, "It is slow.", "Make it fast.")
+            .opened("NON_FINITE", "critical", "b1.broken", 118, "NaN in b1.broken.")
+            .now();
+
+    List<String> frame = plain.frame(run, 78, 40);
+
+    assertThat(frame).anyMatch(line -> line.startsWith("  b0.slow"));
+    assertThat(frame.subList(frame.size() - 7, frame.size()))
+        .containsExactly(
+            "incidents  1 open, 1 resolved, advice 1",
+            "● critical NON_FINITE  open since step 118 (2 steps)",
+            "    NaN in b1.broken.",
+            "◇ info ADVICE_LEARNING_RATE  open since step 90 (30 steps)",
+            "    It is slow. Make it fast.",
+            "○ warning EXPLODING_SPIKE  steps 40 to 58, resolved",
+            "    A jump of b0.slow.");
+  }
+
+  @Test
   void neverExceedsTheTerminal() {
     RunSnapshot run = LiveViewShow.imagined(40, 200);
     for (int width = 1; width <= 160; width += 3) {

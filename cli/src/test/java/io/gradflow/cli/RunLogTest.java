@@ -21,5 +21,12 @@ class RunLogTest {
         .containsExactly("opened    NON_FINITE at step 6 (critical): NaN?in a.b");
     assertThat(log.next(SnapshotOf.aRun().atStep(7).resolved("NON_FINITE", "a.b", 6, 7, "").now()))
         .containsExactly("resolved  NON_FINITE at step 6, at step 7");
+    assertThat(
+            log.next(
+                SnapshotOf.aRun()
+                    .atStep(7)
+                    .advised("ADVICE_CLIP", "a.b", 6, "It clips.", "Clip less.")
+                    .now()))
+        .containsExactly("advice    ADVICE_CLIP at step 6 (info): It clips. Clip less.");
   }
 }

@@ -50,13 +50,40 @@ final class SnapshotOf {
 
   SnapshotOf opened(String kind, String severity, String layer, long step, String message) {
     incidents.add(
-        new Incident(kind, severity, Optional.of(layer), step, OptionalLong.empty(), message));
+        new Incident(
+            kind,
+            severity,
+            Optional.of(layer),
+            step,
+            OptionalLong.empty(),
+            message,
+            Optional.empty()));
+    return this;
+  }
+
+  SnapshotOf advised(String kind, String layer, long step, String message, String advice) {
+    incidents.add(
+        new Incident(
+            kind,
+            "info",
+            Optional.of(layer),
+            step,
+            OptionalLong.empty(),
+            message,
+            Optional.of(advice)));
     return this;
   }
 
   SnapshotOf resolved(String kind, String layer, long step, long until, String message) {
     incidents.add(
-        new Incident(kind, "warning", Optional.of(layer), step, OptionalLong.of(until), message));
+        new Incident(
+            kind,
+            "warning",
+            Optional.of(layer),
+            step,
+            OptionalLong.of(until),
+            message,
+            Optional.empty()));
     return this;
   }
 

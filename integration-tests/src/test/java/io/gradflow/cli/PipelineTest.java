@@ -5,7 +5,10 @@ import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
 
 import io.gradflow.core.norm.ClosedBy;
+import io.gradflow.core.norm.RankComparison;
+import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.window.LayerWindow;
 import io.gradflow.schema.Codecs;
@@ -25,6 +28,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -367,6 +371,133 @@ class PipelineTest {
   }
 
   /** L1, L2, Linf of each layer. */
+  @Test
+  void theSignalsInTheTopicAreThoseOfTheGradients() throws Exception {
+    int steps = 40;
+    TrainingPolicy policy = TrainingPolicy.ofSeed(4203).withSteps(steps).withStepsPerSecond(100);
+    float[][][] reduced = new float[steps][][];
+    float[][][][] local = new float[steps][policy.ranks()][][];
+    double[][] weightNorms = new double[steps][];
+    DataParallelTraining training =
+        new DataParallelTraining(policy, Scenario.HEALTHY.fault(policy));
+    try (PublishedRanks published = publishing("signals", 1, training)) {
+      training.run(
+          step -> {
+            published.observe(step);
+            int number = (int) step.step();
+            local[number][step.rank()] = copy(step.local());
+            if (step.rank() == 0) {
+              reduced[number] = copy(step.reduced());
+              weightNorms[number] =
+                  Arrays.stream(step.weights()).mapToDouble(w -> Math.sqrt(dot(w, w))).toArray();
+            }
+          });
+      published.finish();
+    }
+
+    Map<Long, Step> published = stepsOf("signals", steps);
+
+    for (int number = 1; number < steps; number++) {
+      Step step = published.get((long) number);
+      StepSignals signals = step.signals();
+      double gradientSquare = 0;
+      for (int layer = 0; layer < reduced[number].length; layer++) {
+        float[] now = reduced[number][layer];
+        double square = dot(now, now);
+        double sum = 0;
+        for (float value : now) {
+          sum += value;
+        }
+        double rms = Math.sqrt(square / now.length);
+        assertThat(signals.mean()[layer]).isCloseTo(sum / now.length, within(1e-6 * rms));
+        assertThat(signals.weightNorm()[layer])
+            .isCloseTo(weightNorms[number][layer], relative(weightNorms[number][layer]));
+        float[] before = reduced[number - 1][layer];
+        assertThat((double) signals.cosine()[layer])
+            .isCloseTo(dot(now, before) / Math.sqrt(square * dot(before, before)), within(1e-5));
+        // The mean dot product of two ranks, by its definition.
+        double pairs = 0;
+        for (int a = 0; a < policy.ranks(); a++) {
+          for (int b = 0; b < a; b++) {
+            pairs += dot(local[number][a][layer], local[number][b][layer]);
+          }
+        }
+        double ofPair = pairs / (policy.ranks() * (policy.ranks() - 1) / 2.0);
+        gradientSquare += ofPair;
+        double scale = dot(local[number][0][layer], local[number][0][layer]);
+        assertThat(signals.gradientSquare()[layer]).isCloseTo(ofPair, within(1e-5 * scale));
+        if (number % 10 == 0) {
+          assertThat(signals.histograms().layer(layer).total())
+              .isEqualTo(now.length - step.norms().zeros()[layer]);
+        }
+      }
+      assertThat(signals.run().gradientSquare())
+          .isCloseTo(gradientSquare, within(1e-5 * step.globalNorm() * step.globalNorm() * 40));
+      RankComparison ranks = step.evidence().comparison();
+      for (int rank = 0; rank < policy.ranks(); rank++) {
+        assertThat((double) ranks.coherence()[rank])
+            .as("rank %d of step %d", rank, number)
+            .isCloseTo(coherence(local[number], rank), within(1e-4));
+      }
+      if (number % 10 == 0) {
+        assertThat(ranks.effectiveRanks()).isBetween(1.0, (double) policy.ranks());
+      }
+    }
+    assertThat(signalsMissing(published.get((long) steps - 1))).isEmpty();
+  }
+
+  /** Of the signals that such a training can have in every step. */
+  private static List<String> signalsMissing(Step step) {
+    List<String> missing = new ArrayList<>();
+    RunSignals run = step.signals().run();
+    Map.of(
+            "cosine", run.cosine(),
+            "noiseTrace", run.noiseTrace(),
+            "headroom", run.headroom(),
+            "underflow", run.underflow(),
+            "autoClip", run.autoClip(),
+            "zClip", run.zClip(),
+            "depthSlope", run.depthSlope())
+        .forEach(
+            (name, value) -> {
+              if (Double.isNaN(value)) {
+                missing.add(name);
+              }
+            });
+    return missing;
+  }
+
+  private static double coherence(float[][][] local, int rank) {
+    double dot = 0;
+    double square = 0;
+    double others = 0;
+    for (int layer = 0; layer < local[rank].length; layer++) {
+      float[] own = local[rank][layer];
+      for (int i = 0; i < own.length; i++) {
+        double other = 0;
+        for (int r = 0; r < local.length; r++) {
+          other += r == rank ? 0 : local[r][layer][i];
+        }
+        dot += own[i] * other;
+        square += (double) own[i] * own[i];
+        others += other * other;
+      }
+    }
+    return dot / Math.sqrt(square * others);
+  }
+
+  private static double dot(float[] a, float[] b) {
+    double dot = 0;
+    for (int i = 0; i < a.length; i++) {
+      dot += (double) a[i] * b[i];
+    }
+    return dot;
+  }
+
+  private static float[][] copy(float[][] layers) {
+    return Arrays.stream(layers).map(float[]::clone).toArray(float[][]::new);
+  }
+
   private static double[][] norms(float[][] gradients) {
     double[][] norms = new double[gradients.length][3];
     for (int layer = 0; layer < gradients.length; layer++) {

@@ -28,7 +28,13 @@ public record DetectionPolicy(
     VanishingDepthDetector.Settings vanishingDepth,
     DeadLayerDetector.Settings deadLayer,
     MissingShardsDetector.Settings missingShards,
-    ContractDetector.Settings contract)
+    ContractDetector.Settings contract,
+    DepthAdvisor.Settings adviceDepth,
+    InitialisationAdvisor.Settings adviceInitialisation,
+    LearningRateAdvisor.Settings adviceLearningRate,
+    ClipAdvisor.Settings adviceClip,
+    LossScaleAdvisor.Settings adviceLossScale,
+    BatchSizeAdvisor.Settings adviceBatchSize)
     implements java.io.Serializable {
 
   /** Applies to every run. */
@@ -49,7 +55,13 @@ public record DetectionPolicy(
           VanishingDepthDetector.Settings.DEFAULT,
           DeadLayerDetector.Settings.DEFAULT,
           MissingShardsDetector.Settings.DEFAULT,
-          ContractDetector.Settings.DEFAULT);
+          ContractDetector.Settings.DEFAULT,
+          DepthAdvisor.Settings.DEFAULT,
+          InitialisationAdvisor.Settings.DEFAULT,
+          LearningRateAdvisor.Settings.DEFAULT,
+          ClipAdvisor.Settings.DEFAULT,
+          LossScaleAdvisor.Settings.DEFAULT,
+          BatchSizeAdvisor.Settings.DEFAULT);
 
   /** Checks what spans detectors; each detector's settings check themselves. */
   public DetectionPolicy {
@@ -94,7 +106,13 @@ public record DetectionPolicy(
         changed(FindingKind.VANISHING_DEPTH, vanishingDepth, rule),
         changed(FindingKind.DEAD_LAYER, deadLayer, rule),
         changed(FindingKind.MISSING_SHARDS, missingShards, rule),
-        changed(FindingKind.CONTRACT, contract, rule));
+        changed(FindingKind.CONTRACT, contract, rule),
+        changed(FindingKind.ADVICE_DEPTH, adviceDepth, rule),
+        changed(FindingKind.ADVICE_INITIALISATION, adviceInitialisation, rule),
+        changed(FindingKind.ADVICE_LEARNING_RATE, adviceLearningRate, rule),
+        changed(FindingKind.ADVICE_CLIP, adviceClip, rule),
+        changed(FindingKind.ADVICE_LOSS_SCALE, adviceLossScale, rule),
+        changed(FindingKind.ADVICE_BATCH_SIZE, adviceBatchSize, rule));
   }
 
   /**

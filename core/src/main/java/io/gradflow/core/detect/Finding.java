@@ -13,6 +13,7 @@ package io.gradflow.core.detect;
  * @param tailSteps the last steps at which the layer had a value, oldest first
  * @param tail log2 RMS of the layer at these steps; empty when no layer is named
  * @param message one plain sentence
+ * @param advice what to do; null when there is none
  */
 public record Finding(
     FindingKind kind,
@@ -27,4 +28,26 @@ public record Finding(
     String unit,
     long[] tailSteps,
     double[] tail,
-    String message) {}
+    String message,
+    String advice) {
+
+  /** A finding without advice. */
+  public Finding(
+      FindingKind kind,
+      boolean shadow,
+      Severity severity,
+      String layer,
+      Integer rank,
+      long onsetStep,
+      double score,
+      double observed,
+      double threshold,
+      String unit,
+      long[] tailSteps,
+      double[] tail,
+      String message) {
+    this(
+        kind, shadow, severity, layer, rank, onsetStep, score, observed, threshold, unit, tailSteps,
+        tail, message, null);
+  }
+}

@@ -17,5 +17,22 @@ public enum FindingKind {
   /** A rank does not report. */
   MISSING_SHARDS,
   /** What a rank sends contradicts itself. */
-  CONTRACT
+  CONTRACT,
+  /** Advice: a skip connection or a normalisation where the depth profile breaks. */
+  ADVICE_DEPTH,
+  /** Advice: another initialisation, of all layers or of one. */
+  ADVICE_INITIALISATION,
+  /** Advice: a learning rate of its own for a layer. */
+  ADVICE_LEARNING_RATE,
+  /** Advice: another value to clip the gradient to. */
+  ADVICE_CLIP,
+  /** Advice: another loss scale. */
+  ADVICE_LOSS_SCALE,
+  /** Advice: a larger or smaller batch, by the gradient noise scale. */
+  ADVICE_BATCH_SIZE;
+
+  /** Whether it is advice, not a fault: never worse than {@link Severity#INFO}. */
+  public boolean isAdvice() {
+    return compareTo(ADVICE_DEPTH) >= 0;
+  }
 }

@@ -11,6 +11,7 @@ import java.util.Arrays;
  * @param lastTrended highest step that trends learnt from, -1 before the first
  * @param trended steps that trends learnt from
  * @param seen the last steps that came, in any order
+ * @param advice null in states of release 0.1
  */
 public record LaneTrends(
     String stream,
@@ -29,7 +30,8 @@ public record LaneTrends(
     VanishingDepthDetector.State vanishingDepth,
     DeadLayerDetector.State deadLayer,
     MissingShardsDetector.State missingShards,
-    ContractDetector.State contract) {
+    ContractDetector.State contract,
+    AdviceTrends advice) {
 
   /**
    * Which revisions were seen of the last 64 steps that came: rings, changed in place. Upstream
@@ -90,6 +92,7 @@ public record LaneTrends(
         VanishingDepthDetector.State.FRESH,
         DeadLayerDetector.State.of(layers),
         MissingShardsDetector.State.FRESH,
-        ContractDetector.State.FRESH);
+        ContractDetector.State.FRESH,
+        AdviceTrends.of(layers));
   }
 }

@@ -34,12 +34,14 @@ public final class LayerTable {
   private final long manifestId;
   private final boolean reportsLocal;
   private final String[] names;
+  private final String[] blocks;
   private final int[] depths;
   private final long[] elements;
   private final String[] dtypes;
   private final boolean[] mayDie;
   private final boolean[] zeroInit;
   private final List<Peers> peers;
+  private final int[] weights;
   private final int[] weightsByDepth;
   private final List<MeshAxis> mesh;
   private final int workers;
@@ -55,6 +57,7 @@ public final class LayerTable {
     manifestId = manifest.manifestId();
     reportsLocal = manifest.reporting().stream().anyMatch(r -> r.stage() == Stage.LOCAL);
     names = new String[size];
+    blocks = new String[size];
     depths = new int[size];
     elements = new long[size];
     dtypes = new String[size];
@@ -67,6 +70,7 @@ public final class LayerTable {
     for (int i = 0; i < size; i++) {
       Layer layer = layers.get(i);
       names[i] = layer.name();
+      blocks[i] = layer.block();
       depths[i] = layer.depth() == null ? -1 : layer.depth();
       elements[i] = layer.elements();
       dtypes[i] = layer.dtype();
@@ -94,6 +98,10 @@ public final class LayerTable {
     }
     averages = !manifest.reduceOp().equals("sum");
     peers = peers(layers);
+    weights =
+        IntStream.range(0, size)
+            .filter(i -> layers.get(i).kind() == LayerKind.WEIGHT && layers.get(i).trainable())
+            .toArray();
     weightsByDepth =
         IntStream.range(0, size)
             .filter(i -> layers.get(i).kind() == LayerKind.WEIGHT && depths[i] >= 0)
@@ -140,6 +148,11 @@ public final class LayerTable {
   /** The layer's name for a sentence. */
   String label(int layer) {
     return Wording.plain(names[layer]);
+  }
+
+  /** The block the layer belongs to, for a sentence; null if unknown. */
+  String block(int layer) {
+    return blocks[layer] == null ? null : Wording.plain(blocks[layer]);
   }
 
   /** The gradient's number format for a sentence. */
@@ -216,6 +229,11 @@ public final class LayerTable {
    */
   List<Peers> peers() {
     return peers;
+  }
+
+  /** Trained weight layers. */
+  int[] weights() {
+    return weights;
   }
 
   /** Weight layers of known depth, from the input to the loss. */

@@ -1,6 +1,7 @@
 package io.gradflow.core.detect;
 
 import io.gradflow.core.norm.NormColumns;
+import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import java.util.Arrays;
 
@@ -76,6 +77,11 @@ final class Reading {
 
   long stepNumber() {
     return step.id().step();
+  }
+
+  /** The step's signals that belong to no layer; null if it has none. */
+  RunSignals runSignals() {
+    return step.signals() == null ? null : step.signals().run();
   }
 
   /** How many steps of the lane were read before this one. */

@@ -96,12 +96,12 @@ public final class RunDetector {
         excused
             ? NonFiniteDetector.skip(step, lane.nonFinite(), out)
             : NonFiniteDetector.observe(table, step, lane.nonFinite(), policy.nonFinite(), out);
-    var vanishingDepth = lane.vanishingDepth();
+    var trended = new Trended(lane.vanishingDepth(), adviceOf(lane, table));
     // Where ranks publish REDUCED more rarely than LOCAL, most steps have no norm to judge.
     boolean measured = Arrays.stream(step.norms().l2()).anyMatch(l2 -> !Double.isNaN(l2));
     boolean trends = measured && !step.scalars().stepSkipped() && !NonFiniteDetector.isIn(step);
     if (trends) {
-      vanishingDepth = observeTrends(table, lane, step, out);
+      trended = observeTrends(table, lane, step, out);
     } else {
       trendsStayActive(lane, out);
     }
@@ -119,14 +119,17 @@ public final class RunDetector {
         lane.explodingSpike(),
         lane.explodingTrend(),
         lane.vanishingTrend(),
-        vanishingDepth,
+        trended.vanishingDepth(),
         lane.deadLayer(),
         missingShards,
-        contract);
+        contract,
+        trended.advice());
   }
 
-  private static VanishingDepthDetector.State observeTrends(
-      LayerTable table, LaneTrends lane, Step step, Verdicts out) {
+  /** What is replaced, not changed in place, of the states that steps teach something. */
+  private record Trended(VanishingDepthDetector.State vanishingDepth, AdviceTrends advice) {}
+
+  private static Trended observeTrends(LayerTable table, LaneTrends lane, Step step, Verdicts out) {
     DetectionPolicy policy = out.policy();
     long delta = lane.lastTrended() < 0 ? 1 : step.id().step() - lane.lastTrended();
     Reading reading =
@@ -145,8 +148,11 @@ public final class RunDetector {
         out);
     VanishingTrendDetector.observe(
         reading, baseline, lane.vanishingTrend(), policy.vanishingTrend(), out);
-    return VanishingDepthDetector.observe(
-        reading, lane.vanishingDepth(), policy.vanishingDepth(), out);
+    var vanishingDepth =
+        VanishingDepthDetector.observe(
+            reading, lane.vanishingDepth(), policy.vanishingDepth(), out);
+    // Last: advice is silent beside faults.
+    return new Trended(vanishingDepth, adviceOf(lane, table).observe(reading, baseline, out));
   }
 
   /** A step that came after later ones, or again with more contributions. */
@@ -173,7 +179,12 @@ public final class RunDetector {
         lane.vanishingDepth(),
         lane.deadLayer(),
         MissingShardsDetector.revise(step, ordinal, lane.missingShards(), out),
-        lane.contract());
+        lane.contract(),
+        lane.advice());
+  }
+
+  private static AdviceTrends adviceOf(LaneTrends lane, LayerTable table) {
+    return lane.advice() == null ? AdviceTrends.of(table.size()) : lane.advice();
   }
 
   /** A step that trends do not see ends none of them. */
@@ -184,6 +195,9 @@ public final class RunDetector {
     out.activeIfAny(FindingKind.DEAD_LAYER, lane.deadLayer().hold());
     if (lane.vanishingDepth().hold() > 0) {
       out.active(FindingKind.VANISHING_DEPTH);
+    }
+    if (lane.advice() != null) {
+      lane.advice().stayActive(out);
     }
   }
 

@@ -116,7 +116,8 @@ public final class VanishingDepthDetector {
                   reading.table().label(last),
                   reading.table().label(first),
                   onset,
-                  Wording.factor(-slope)));
+                  Wording.factor(-slope)),
+          DepthAdvisor.cure(reading));
     }
     if (hold > 0) {
       out.active(VANISHING_DEPTH);

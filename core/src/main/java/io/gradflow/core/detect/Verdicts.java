@@ -99,6 +99,21 @@ final class Verdicts {
       double threshold,
       String unit,
       String message) {
+    run(kind, severity, layer, rank, onset, observed, threshold, unit, message, null);
+  }
+
+  /** Adds a finding that has no tail and says what to do; layer and rank may be null. */
+  void run(
+      FindingKind kind,
+      Severity severity,
+      String layer,
+      Integer rank,
+      long onset,
+      double observed,
+      double threshold,
+      String unit,
+      String message,
+      String advice) {
     add(
         new Finding(
             kind,
@@ -113,7 +128,43 @@ final class Verdicts {
             unit,
             NO_STEPS,
             NO_VALUES,
-            message));
+            message,
+            advice));
+  }
+
+  /**
+   * Adds advice.
+   *
+   * @param layer index of the layer it names, with whose tail it comes; -1 when it names none
+   * @param advice what to do
+   */
+  void advice(
+      FindingKind kind,
+      Reading reading,
+      int layer,
+      long onset,
+      double score,
+      double observed,
+      double threshold,
+      String unit,
+      String message,
+      String advice) {
+    add(
+        new Finding(
+            kind,
+            policy.mode(kind) == Rule.Mode.SHADOW,
+            Severity.INFO,
+            layer < 0 ? null : reading.table().name(layer),
+            null,
+            onset,
+            score,
+            observed,
+            threshold,
+            unit,
+            layer < 0 ? NO_STEPS : reading.tailSteps(layer),
+            layer < 0 ? NO_VALUES : reading.tail(layer),
+            message,
+            advice));
   }
 
   private void add(Finding finding) {

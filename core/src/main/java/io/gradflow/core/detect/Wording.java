@@ -1,5 +1,7 @@
 package io.gradflow.core.detect;
 
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.Locale;
 
 /** How quantities and names read in a sentence. */
@@ -12,6 +14,11 @@ final class Wording {
   static String number(double value) {
     double size = Math.abs(value);
     return String.format(Locale.ROOT, size >= 100 ? "%.0f" : size >= 1 ? "%.1f" : "%.2g", value);
+  }
+
+  /** An estimate that is worth two digits. */
+  static String rough(double value) {
+    return new BigDecimal(value).round(new MathContext(2)).stripTrailingZeros().toPlainString();
   }
 
   /** A ratio given in octaves, as a plain factor. */

@@ -21,6 +21,8 @@ import java.util.stream.Collectors;
  *       foldSteps} after the incident's last sick step. Ranks that do not report are another
  *       matter, with incidents of their own, unless they fall silent in a training already ruined
  *       by NaN.
+ *   <li><b>Advice</b> is no fault: each kind of it has an incident of its own, which opens only
+ *       while no fault of the stream is open.
  *   <li><b>Cause.</b> The finding of the earliest onset, not the one that spoke first: slow
  *       detectors speak after fast effects. A later finding takes the root over if its onset is
  *       earlier, that of a trend (an estimate) by more than {@code onsetTolerance}; only NaN stays
@@ -68,9 +70,11 @@ public final class IncidentTracker {
     } else if (step.id().attempt() < run.attempt()) {
       return new Outcome(run, List.of());
     }
+    RunIncidents current = run;
     List<Finding> unclaimed =
         step.findings().stream()
             .filter(finding -> !finding.shadow())
+            .filter(finding -> !finding.kind().isAdvice() || isHealthy(current, step))
             .sorted(Comparator.comparingLong(this::apparentOnset).thenComparing(Finding::kind))
             .collect(Collectors.toCollection(ArrayList::new));
     var incidents = new ArrayList<Incident>();
@@ -134,7 +138,9 @@ public final class IncidentTracker {
       after = after.reopened();
     } else if (after.severity() != before.severity()
         || !isSameCause(after.root(), before.root())
-        || now - before.publishedStep() >= policy.updateSteps()) {
+        || (isAdvice(before)
+            ? after.suspects().size() > before.suspects().size()
+            : now - before.publishedStep() >= policy.updateSteps())) {
       transition = State.UPDATED;
     }
     if (transition != null) {
@@ -261,7 +267,11 @@ public final class IncidentTracker {
   }
 
   private boolean belongs(Finding finding, Incident incident) {
-    if (finding.onsetStep() >= incident.lastStep() + policy.foldSteps()) {
+    boolean near = finding.onsetStep() < incident.lastStep() + policy.foldSteps();
+    if (finding.kind().isAdvice() || isAdvice(incident)) {
+      return finding.kind() == incident.root().kind() && (near || incident.isOpen());
+    }
+    if (!near) {
       return false;
     }
     if (!isDelivery(finding)) {
@@ -271,6 +281,16 @@ public final class IncidentTracker {
         incident.holds(FindingKind.NON_FINITE)
             && finding.onsetStep() >= incident.root().onsetStep();
     return isDelivery(incident.root()) || ruined;
+  }
+
+  private static boolean isAdvice(Incident incident) {
+    return incident.root().kind().isAdvice();
+  }
+
+  private static boolean isHealthy(RunIncidents run, StepFindings step) {
+    return run.incidents().stream()
+        .filter(incident -> incident.stream().equals(step.id().stream()))
+        .noneMatch(incident -> incident.isOpen() && !isAdvice(incident));
   }
 
   private boolean isForgotten(Incident incident, StepFindings step) {
@@ -332,7 +352,7 @@ public final class IncidentTracker {
         new Alert.Evidence(
             root.observed(), root.threshold(), root.unit(), root.tailSteps(), root.tail()),
         message(incident),
-        null,
+        root.advice(),
         incident.blindSpots(),
         null,
         incident.policyVersion(),

@@ -52,18 +52,19 @@ public enum Dtype {
 
   /** The dtype of that name; null if it is none of these. */
   public static Dtype of(String word) {
-    int ordinal = ordinalOf(word);
-    return ordinal < 0 ? null : values()[ordinal];
+    for (Dtype dtype : values()) {
+      if (dtype.word.equals(word)) {
+        return dtype;
+      }
+    }
+    return null;
   }
 
   /** The position of the dtype of that name, -1 if it is none of these. */
+  @SuppressWarnings("EnumOrdinal") // A layout's state holds it; the order is frozen.
   static int ordinalOf(String word) {
-    for (Dtype dtype : values()) {
-      if (dtype.word.equals(word)) {
-        return dtype.ordinal();
-      }
-    }
-    return -1;
+    Dtype dtype = of(word);
+    return dtype == null ? -1 : dtype.ordinal();
   }
 
   /** The smallest magnitude that is not subnormal. */

@@ -153,7 +153,7 @@ final class SignalMeter {
   }
 
   private static float magnitude(int order) {
-    return order == ZERO_ORDER ? 0 : Float.intBitsToFloat(order - ZERO_ORDER >>> 1);
+    return order == ZERO_ORDER ? 0 : Float.intBitsToFloat((order - ZERO_ORDER) >>> 1);
   }
 
   private void addToHash(float[] values, int from, int to) {
@@ -173,7 +173,7 @@ final class SignalMeter {
     lanes[2] = h2;
     lanes[3] = h3;
     for (; i < to; i++) {
-      int lane = i - from & LANES - 1;
+      int lane = (i - from) & (LANES - 1);
       lanes[lane] = lanes[lane] * HASH_FACTOR + (Float.floatToRawIntBits(values[i]) & BITS);
     }
   }

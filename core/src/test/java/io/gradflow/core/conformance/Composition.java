@@ -10,8 +10,10 @@ import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
@@ -28,6 +30,7 @@ import java.util.stream.IntStream;
  * @param microBatches whether those before the last are published too
  * @param form of the shards
  * @param records a rank's shard of a stage is split into at most so many
+ * @param signals what columns carry beside norms
  * @param lossScales per step; null elements: none is declared
  * @param clipCoef what the published REDUCED gradients were clipped by; null if they were not
  * @param firstStep number of the first step
@@ -44,6 +47,7 @@ record Composition(
     boolean microBatches,
     Form form,
     int records,
+    Set<Signal> signals,
     List<Double> lossScales,
     Double clipCoef,
     long firstStep,
@@ -62,6 +66,20 @@ record Composition(
     RAW,
     /** Some ranks so, some so. */
     MIXED
+  }
+
+  /** What columns may carry beside norms. */
+  enum Signal {
+    SUM,
+    SUBNORMALS,
+    MIN_NONZERO_ABS,
+    WEIGHT_NORM,
+    UPDATE_NORM,
+    DOT_PREVIOUS,
+    DOT_REDUCED,
+    ACTIVATIONS,
+    CONTENT_HASH,
+    HISTOGRAMS
   }
 
   /**
@@ -120,6 +138,12 @@ record Composition(
         .toList();
   }
 
+  /** The step published before this one, -1 before the first. */
+  long previousStep(long step) {
+    int at = steps().indexOf(step);
+    return at == 0 ? -1 : steps().get(at - 1);
+  }
+
   /** What gradients of a step are multiplied by. */
   double scale(Stage stage, long step) {
     Double scale = lossScales.get(steps().indexOf(step));
@@ -156,7 +180,7 @@ record Composition(
 
   @Override
   public String toString() {
-    return "seed %d: %s; %s; %s%s; %d micro-batches%s; %s in up to %d records; scales %s%s from step %d%s%s"
+    return "seed %d: %s; %s; %s%s; %d micro-batches%s; %s in up to %d records with %s; scales %s%s from step %d%s%s"
         .formatted(
             seed,
             mesh.stream().map(a -> a.name() + " " + a.size()).collect(Collectors.joining(" x ")),
@@ -169,6 +193,7 @@ record Composition(
             microBatches ? " published" : "",
             form,
             records,
+            signals,
             lossScales,
             clipCoef == null ? "" : ", clipped by " + clipCoef,
             firstStep,
@@ -252,11 +277,24 @@ record Composition(
           accumSteps > 1 && oneIn(2),
           any(Form.values()),
           1 + random.nextInt(4),
+          signals(),
           scales,
           oneIn(6) ? 1 - 0.99 * random.nextDouble() : null,
           2L * random.nextInt(500),
           oneIn(5) ? random.nextInt(world) : -1,
           oneIn(8));
+    }
+
+    private Set<Signal> signals() {
+      Set<Signal> signals = EnumSet.noneOf(Signal.class);
+      if (oneIn(2)) {
+        for (Signal signal : Signal.values()) {
+          if (random.nextInt(4) > 0) {
+            signals.add(signal);
+          }
+        }
+      }
+      return signals;
     }
 
     private Double scale() {

@@ -87,6 +87,7 @@ final class Conformance {
   private void judge(Composition.Model model, Step step) {
     long number = step.id().step();
     KnownGradient gradient = new KnownGradient(composition, number);
+    List<Expectation> expectations = new ArrayList<>();
     List<Integer> incomplete = new ArrayList<>();
     List<Double> completeness = new ArrayList<>();
     double squares = 0;
@@ -96,6 +97,7 @@ final class Conformance {
     for (int layer = 0; layer < model.tensors().size(); layer++) {
       Tensor tensor = model.tensors().get(layer);
       Expectation expected = Expectation.of(composition, gradient, model, tensor, number);
+      expectations.add(expected);
       judge("step " + number + " " + tensor.layer().name() + " ", expected, step, layer);
       if (!tensor.isOptional()) {
         squares += expected.refusal() == null ? expected.l2() * expected.l2() : Double.NaN;
@@ -119,6 +121,14 @@ final class Conformance {
             ? List.of()
             : Arrays.stream(step.incompleteCompleteness()).boxed().toList());
     judgeRanks(model, gradient, step);
+    new SignalConformance(
+            composition,
+            model,
+            gradient,
+            step,
+            expectations,
+            (what, wanted, actual) -> differ("step " + number + " " + what, wanted, actual))
+        .judge();
   }
 
   private void judge(String what, Expectation expected, Step step, int layer) {
@@ -226,13 +236,17 @@ final class Conformance {
             ? Double.isNaN(actual)
             : Math.abs(actual - expected) <= 2 * tolerance * expected;
     if (!alike) {
-      differences.add(what + ": expected " + expected + ", got " + actual + "; " + composition);
+      differ(what, expected, actual);
     }
   }
 
   private void equal(String what, Object expected, Object actual) {
     if (!expected.equals(actual)) {
-      differences.add(what + ": expected " + expected + ", got " + actual + "; " + composition);
+      differ(what, expected, actual);
     }
+  }
+
+  private void differ(String what, Object expected, Object actual) {
+    differences.add(what + ": expected " + expected + ", got " + actual + "; " + composition);
   }
 }

@@ -14,13 +14,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Whatever the layout and however it is published: each norm is exact, or refused. */
+/**
+ * Whatever the layout and however it is published: each norm is exact, or refused with its reason,
+ * and each signal is right, or unknown.
+ */
 class ConformanceTest {
   private static final int COMPOSITIONS = 600;
   private static final int COMPOSITIONS_TO_NOTICE = 40;
 
   @Test
-  void everyNormIsThatOfTheKnownGradientOrRefused() {
+  void whatComesOutIsThatOfTheKnownGradientOrRefused() {
     List<String> differences = new ArrayList<>();
     for (long seed = 0; seed < COMPOSITIONS; seed++) {
       differences.addAll(Conformance.differences(Composition.of(seed), Misreading.NONE));
@@ -55,6 +58,7 @@ class ConformanceTest {
     ingredients.put("unreduced tie", c -> any(c, t -> t.layer().tiedTo() != null && t.isPartial()));
     ingredients.put("partial", c -> any(c, t -> t.summands(Stage.REDUCED) > 1));
     ingredients.put("frozen", c -> any(c, t -> !t.layer().trainable()));
+    ingredients.put("clipped", c -> c.clipCoef() != null);
     ingredients.put("absent rank", c -> c.absent() >= 0);
     ingredients.put("not finite", Composition::bad);
     ingredients.put("REDUCED alone", c -> c.every() > 0 && !c.local());
@@ -62,6 +66,10 @@ class ConformanceTest {
     ingredients.put("both", c -> c.every() > 0 && c.local());
     for (Composition.Form form : Composition.Form.values()) {
       ingredients.put(form.name(), c -> c.form() == form);
+    }
+    for (Composition.Signal signal : Composition.Signal.values()) {
+      ingredients.put(
+          signal.name(), c -> c.signals().contains(signal) && c.form() == Composition.Form.COLUMNS);
     }
     for (Tensor.Cut cut : Tensor.Cut.values()) {
       ingredients.put(cut.name(), c -> any(c, t -> t.cut() == cut));

@@ -112,13 +112,28 @@ final class KnownGradient {
     return part;
   }
 
+  /** The known values of a worker, not scaled. */
+  double[] local(Tensor tensor, int worker) {
+    float[] held = tensors.get(tensor.owner()).batches()[worker][composition.accumSteps() - 1];
+    return unscaled(held, Stage.LOCAL);
+  }
+
   /** The known reduced values of a tensor, neither scaled nor clipped. */
   double[] reduced(Tensor tensor) {
-    float[] held = tensors.get(tensor.owner()).reduced();
+    return unscaled(tensors.get(tensor.owner()).reduced(), Stage.REDUCED);
+  }
+
+  private double[] unscaled(float[] held, Stage stage) {
     double[] values = new double[held.length];
     for (int i = 0; i < held.length; i++) {
-      values[i] = held[i] / scale(Stage.REDUCED);
+      values[i] = held[i] / scale(stage);
     }
     return values;
+  }
+
+  /** A number that is the same for all holders of an element: of its weight, say. */
+  static float ofElement(Tensor tensor, int element, String what) {
+    int mixed = (tensor.owner() + what).hashCode() * 31 + element;
+    return (float) Math.sin(mixed);
   }
 }

@@ -186,7 +186,9 @@ enum Misreading {
                 of.maxAbs(),
                 of.sumAbs(),
                 of.zeros(),
-                of.nonFinite()));
+                of.nonFinite(),
+                null,
+                of.signals()));
   }
 
   private static Shard changed(

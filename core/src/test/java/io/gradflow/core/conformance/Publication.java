@@ -6,6 +6,7 @@ import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Measurement;
 import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Shard;
+import io.gradflow.core.shard.SignalColumns;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -30,7 +31,7 @@ final class Publication {
   }
 
   /** What a rank holds of a tensor. */
-  private record Held(int layer, Tensor tensor, float[] values) {}
+  private record Held(int layer, Tensor tensor, Tensor.Slice slice, float[] values) {}
 
   /**
    * All shards of all steps, some of them twice, in an order in which they may come: each rank's
@@ -48,7 +49,11 @@ final class Publication {
       List<Shard> ofRank = new ArrayList<>();
       for (int i = 0; i < gradients.size() && rank != composition.absent(); i++) {
         List<Shard> ofStep =
-            shards(gradients.get(i), trainers == null ? null : trainers.get(i), rank);
+            shards(
+                gradients.get(i),
+                i == 0 ? null : gradients.get(i - 1),
+                trainers == null ? null : trainers.get(i),
+                rank);
         for (Shard shard : List.copyOf(ofStep)) {
           if (random.nextInt(10) == 0) {
             ofStep.add(shard);
@@ -74,7 +79,8 @@ final class Publication {
     }
   }
 
-  private List<Shard> shards(KnownGradient gradient, Trainer trainer, int rank) {
+  private List<Shard> shards(
+      KnownGradient gradient, KnownGradient previous, Trainer trainer, int rank) {
     long step = gradient.step();
     List<Shard> shards = new ArrayList<>();
     for (Composition.Model model : composition.modelsOf(rank)) {
@@ -90,7 +96,7 @@ final class Publication {
                   .aShard()
                   .rank(rank)
                   .step(step)
-                  .previousStep(step == composition.firstStep() ? -1 : step - 1)
+                  .previousStep(composition.previousStep(step))
                   .stage(stage)
                   .microBatch(batch, composition.accumSteps());
           if (gradient.scale(Stage.LOCAL) != 1) {
@@ -104,7 +110,8 @@ final class Publication {
               shard.reported(mistake.norm(trainer, rank));
             }
           }
-          shards.addAll(records(shard, stage, held(gradient, model, stage, rank, batch)));
+          var signals = new PublishedSignals(composition, gradient, previous, stage);
+          shards.addAll(records(shard, signals, held(gradient, model, stage, rank, batch)));
         }
       }
     }
@@ -121,13 +128,14 @@ final class Publication {
       boolean said = slice.length() > 0 || random.nextBoolean();
       if (tensor.reported() && said) {
         float[] whole = gradient.held(tensor, stage, coords, batch);
-        held.add(new Held(layer, tensor, Arrays.copyOfRange(whole, slice.from(), slice.to())));
+        held.add(
+            new Held(layer, tensor, slice, Arrays.copyOfRange(whole, slice.from(), slice.to())));
       }
     }
     return held;
   }
 
-  private List<Shard> records(ShardBuilder shard, Stage stage, List<Held> held) {
+  private List<Shard> records(ShardBuilder shard, PublishedSignals signals, List<Held> held) {
     boolean raw =
         switch (composition.form()) {
           case COLUMNS -> false;
@@ -135,16 +143,22 @@ final class Publication {
           case MIXED -> random.nextBoolean();
         };
     boolean nothing = held.stream().allMatch(h -> h.values().length == 0);
-    return raw && !nothing ? blocks(shard, held) : columns(shard, held);
+    return raw && !nothing ? blocks(shard, held) : columns(shard, signals, held);
   }
 
-  private List<Shard> columns(ShardBuilder shard, List<Held> held) {
+  private List<Shard> columns(ShardBuilder shard, PublishedSignals signals, List<Held> held) {
     int parts = Math.max(1, Math.min(composition.records(), held.size()));
     List<Shard> shards = new ArrayList<>();
     for (int part = 0; part < parts; part++) {
       List<Held> ofPart =
           held.subList(part * held.size() / parts, (part + 1) * held.size() / parts);
-      shards.add(shard.part(part, parts).columns(columns(ofPart)).build());
+      LayerColumns norms = columns(ofPart);
+      SignalColumns beside =
+          signals.columns(
+              ofPart.stream().map(Held::tensor).toList(),
+              ofPart.stream().map(Held::slice).toList(),
+              ofPart.stream().map(Held::values).toList());
+      shards.add(shard.part(part, parts).columns(norms.with(beside)).build());
     }
     return shards;
   }

@@ -8,8 +8,11 @@ import io.gradflow.core.incident.RunIncidents;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.norm.StepSignals;
+import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerKind;
 import io.gradflow.core.shard.Manifest;
@@ -228,6 +231,16 @@ public final class SimulatedRun {
     private int[] missing = {};
     private int[] contradicting = {};
     private ClosedBy closedBy = ClosedBy.COMPLETE;
+    private Clip clip;
+    private Double lossScale;
+    private double[] weightNorm;
+    private double[] updateNorm;
+    private double noiseScale = Double.NaN;
+    private double headroom = Double.NaN;
+    private double underflow = Double.NaN;
+    private double advisedLossScale = Double.NaN;
+    private double clippedFraction = Double.NaN;
+    private double advisedClip = Double.NaN;
 
     private Draft(long number) {
       this.number = number;
@@ -318,7 +331,6 @@ public final class SimulatedRun {
       return this;
     }
 
-    /** Of a layer only a part was received, its received elements being as given. */
     /** No rank was to publish its REDUCED gradient. */
     public Draft unmeasured() {
       Arrays.fill(l2, Double.NaN);
@@ -327,10 +339,101 @@ public final class SimulatedRun {
       return this;
     }
 
+    /** Of a layer only a part was received, its received elements being as given. */
     public Draft incomplete(String name, double share) {
       completeness[layer(name)] = share;
       zeros[layer(name)] = Math.round(zeros[layer(name)] * share);
       return this;
+    }
+
+    /** The global norm is clipped to a value, which so far acted on a share of the steps. */
+    public Draft clipped(double norm, double fraction, double advised) {
+      clip = new Clip(Clip.GLOBAL_NORM, norm, null);
+      clippedFraction = fraction;
+      advisedClip = advised;
+      return this;
+    }
+
+    /** Gradients are computed in float16 under a loss scale. */
+    public Draft scaled(double scale, double octavesLeft, double shareTooSmall, double advised) {
+      lossScale = scale;
+      headroom = octavesLeft;
+      underflow = shareTooSmall;
+      advisedLossScale = advised;
+      return this;
+    }
+
+    /** The gradient noise scale, beside a batch of 32. */
+    public Draft noiseScale(double value) {
+      noiseScale = value;
+      return this;
+    }
+
+    /** Every layer has weights of RMS 1 and moves by 2^-10 of them, but for noise. */
+    public Draft updates() {
+      weightNorm = new double[table.size()];
+      updateNorm = new double[table.size()];
+      for (int i = 0; i < weightNorm.length; i++) {
+        weightNorm[i] = Math.sqrt(ELEMENTS);
+        updateNorm[i] = weightNorm[i] * Math.pow(2, -10 + noise * random.nextGaussian());
+      }
+      return this;
+    }
+
+    /** A layer moves more than that. */
+    public Draft update(String name, double octaves) {
+      updateNorm[layer(name)] *= Math.pow(2, octaves);
+      return this;
+    }
+
+    /** A layer's weights are larger than those of the others. */
+    public Draft weights(String name, double octaves) {
+      weightNorm[layer(name)] *= Math.pow(2, octaves);
+      return this;
+    }
+
+    /** Null if nothing was said. */
+    private StepSignals signals() {
+      boolean said =
+          clip != null || lossScale != null || weightNorm != null || !Double.isNaN(noiseScale);
+      double unknown = Double.NaN;
+      return !said
+          ? null
+          : new StepSignals(
+              null,
+              null,
+              null,
+              weightNorm,
+              updateNorm,
+              null,
+              null,
+              null,
+              null,
+              null,
+              null,
+              null,
+              null,
+              null,
+              new RunSignals(
+                  -1,
+                  unknown,
+                  unknown,
+                  unknown,
+                  unknown,
+                  noiseScale,
+                  headroom,
+                  underflow,
+                  advisedLossScale,
+                  clippedFraction,
+                  unknown,
+                  advisedClip,
+                  clip == null ? unknown : 2.5,
+                  clip == null ? unknown : 4.5,
+                  clip == null ? -1 : 3,
+                  clip == null ? unknown : 3.5,
+                  unknown,
+                  unknown,
+                  unknown));
     }
 
     public Step step() {
@@ -396,8 +499,9 @@ public final class SimulatedRun {
               null,
               null,
               null),
-          new StepScalars(loss, null, null, null, skipped, null, null, 32),
-          List.of());
+          new StepScalars(loss, null, null, lossScale, skipped, clip, null, 32),
+          List.of(),
+          signals());
     }
   }
 }

@@ -14,6 +14,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 
@@ -36,7 +37,7 @@ class SignalMeasurementTest {
       double sumAbs = 0;
       long subnormals = 0;
       float least = Float.POSITIVE_INFINITY;
-      TreeMap<Integer, Long> octaves = new TreeMap<>();
+      SortedMap<Integer, Long> octaves = new TreeMap<>();
       double[] sketch = new double[CountSketch.WIDTH];
       for (int i = 0; i < layers[layer].length; i++) {
         float value = layers[layer][i];
@@ -201,7 +202,7 @@ class SignalMeasurementTest {
                 .orElseThrow();
         assertThat(merged).isCloseTo(whole.value(statistic, 0), within(1e-4));
       }
-      TreeMap<Integer, Long> octaves = new TreeMap<>();
+      SortedMap<Integer, Long> octaves = new TreeMap<>();
       double[] sketch = new double[CountSketch.WIDTH];
       for (SignalColumns slice : slices) {
         octaves(slice.histograms(), 0).forEach((bin, n) -> octaves.merge(bin, n, Long::sum));
@@ -376,8 +377,8 @@ class SignalMeasurementTest {
         null);
   }
 
-  private static TreeMap<Integer, Long> octaves(Histograms histograms, int row) {
-    TreeMap<Integer, Long> octaves = new TreeMap<>();
+  private static SortedMap<Integer, Long> octaves(Histograms histograms, int row) {
+    SortedMap<Integer, Long> octaves = new TreeMap<>();
     for (int i = histograms.offsets()[row]; i < histograms.offsets()[row + 1]; i++) {
       octaves.put(histograms.bins()[i], histograms.counts()[i]);
     }

@@ -43,7 +43,13 @@ final class AlertReading {
         usual.vanishingDepth(),
         usual.deadLayer(),
         usual.missingShards(),
-        usual.contract());
+        usual.contract(),
+        usual.adviceDepth(),
+        usual.adviceInitialisation(),
+        usual.adviceLearningRate(),
+        usual.adviceClip(),
+        usual.adviceLossScale(),
+        usual.adviceBatchSize());
   }
 
   AlertReading(List<Plan> plans) {

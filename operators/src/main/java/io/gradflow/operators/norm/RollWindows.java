@@ -1,6 +1,5 @@
 package io.gradflow.operators.norm;
 
-import io.gradflow.core.matrix.PlainMatrices;
 import io.gradflow.core.norm.LaneStep;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.RunNotice;
@@ -11,6 +10,7 @@ import io.gradflow.core.window.WindowPolicy;
 import io.gradflow.core.window.WindowRoller;
 import io.gradflow.core.window.WindowRow;
 import io.gradflow.core.window.WindowState;
+import io.gradflow.operators.analysis.Analysis;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RuntimeContext;
 import org.apache.flink.metrics.Counter;
@@ -35,7 +35,7 @@ public final class RollWindows
   @Override
   public void open(OpenContext openContext) {
     RuntimeContext context = getRuntimeContext();
-    roller = new WindowRoller(policy, new PlainMatrices());
+    roller = new WindowRoller(policy, Analysis.matrices());
     alarm = new Alarm(context);
     state =
         new WindowState(

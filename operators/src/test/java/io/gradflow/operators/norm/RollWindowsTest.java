@@ -1,14 +1,19 @@
 package io.gradflow.operators.norm;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.gradflow.core.StepId;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.norm.StepSignals;
+import io.gradflow.core.shard.Histograms;
 import io.gradflow.core.shard.RunNotice;
+import io.gradflow.core.signal.Octaves;
 import io.gradflow.core.window.LayerWindow;
 import io.gradflow.core.window.WindowPolicy;
+import io.gradflow.core.window.WindowSignals;
 import java.util.List;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,6 +35,10 @@ class RollWindowsTest {
   }
 
   private Step step(long number, double norm) {
+    return step(number, norm, null);
+  }
+
+  private Step step(long number, double norm, StepSignals signals) {
     double[] column = {norm};
     return new Step(
         new StepId(run.runId(), 1, StepId.MAIN_STREAM, number),
@@ -50,7 +59,47 @@ class RollWindowsTest {
         new NormColumns(null, column, column, column, column, null, null, null),
         null,
         null,
-        List.of());
+        List.of(),
+        signals);
+  }
+
+  private static StepSignals signals(double weightNorm, long elements) {
+    return new StepSignals(
+        null,
+        null,
+        null,
+        new double[] {weightNorm},
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        Histograms.of(List.of(new Octaves(new int[] {-1}, new long[] {elements}))),
+        null,
+        null);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void slopesAndSignalsOfAWindow(Trial.Mode mode) throws Exception {
+    try (var trial = trial(mode)) {
+      trial.second(run.named());
+      trial.first(step(0, 1, signals(1, 3)));
+      trial.first(step(1, 2));
+      trial.first(step(2, 4, signals(8, 4)));
+      trial.end();
+      assertThat(trial.last().slope()).isCloseTo(1, within(1e-12));
+      WindowSignals signals = trial.last().signals();
+      assertThat(signals.trustRatio()).isEqualTo(0.75);
+      assertThat(signals.crest()).isEqualTo(1);
+      assertThat(signals.magnitudes().steps()).isEqualTo(2);
+      assertThat(signals.magnitudes().counts()).containsExactly(7);
+      assertThat(signals.cosine()).isNull();
+      assertThat(trial.retained()).isZero();
+    }
   }
 
   @ParameterizedTest
