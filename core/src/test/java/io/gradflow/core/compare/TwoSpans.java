@@ -117,7 +117,8 @@ final class TwoSpans {
         Arrays.copyOfRange(norms.finiteL2(), from, to),
         Arrays.copyOfRange(norms.zeros(), from, to),
         bad,
-        bad == null ? null : norms.firstNonFiniteRank());
+        bad == null ? null : norms.firstNonFiniteRank(),
+        null);
   }
 
   private static Step with(

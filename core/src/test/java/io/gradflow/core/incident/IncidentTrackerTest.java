@@ -230,7 +230,8 @@ class IncidentTrackerTest {
                 seen.unit(),
                 seen.tailSteps(),
                 seen.tail(),
-                seen.message())));
+                seen.message(),
+                null)));
 
     assertThat(alerts).isEmpty();
     assertThat(state.incidents()).isEmpty();
@@ -294,6 +295,7 @@ class IncidentTrackerTest {
         "octaves",
         new long[0],
         new double[0],
-        "It happened.");
+        "It happened.",
+        null);
   }
 }
