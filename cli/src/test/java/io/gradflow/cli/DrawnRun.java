@@ -141,7 +141,8 @@ final class DrawnRun {
             Arrays.stream(l2).map(x -> Double.isNaN(x) ? 0 : x).toArray(),
             Arrays.stream(rms).mapToLong(x -> x == 0 ? ELEMENTS : 0).toArray(),
             bads == 0 ? null : new NonFinite(bad, nans, new long[bads], new long[bads]),
-            bads == 0 ? null : ranks),
+            bads == 0 ? null : ranks,
+            null),
         new RankEvidence(
             new int[] {0},
             new double[] {Double.NaN},
@@ -155,10 +156,12 @@ final class DrawnRun {
             null,
             null,
             null,
+            null,
             null),
         new StepScalars(
             1 - step / 1024.0, null, new double[] {learningRate}, null, false, null, null, 32),
-        List.of());
+        List.of(),
+        null);
   }
 
   /** One side of a comparison, as if these steps had been read. */

@@ -423,6 +423,7 @@ class PoisonTest {
         shard(run, 5, 3, 0, 3),
         0,
         0,
+        null,
         2,
         Dtype.BFLOAT16,
         new byte[4],

@@ -191,6 +191,7 @@ final class ReleasedRuns {
         header(RUN, RANKS, step, RAW_RANK, stage).part(layer, LAYERS, null),
         layer,
         0,
+        null,
         gradient.length,
         Dtype.FLOAT32,
         values.array(),

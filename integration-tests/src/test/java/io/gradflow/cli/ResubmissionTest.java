@@ -182,8 +182,8 @@ class ResubmissionTest {
           sum(METASPACE, heap),
           sum(GENERATION, heap),
           sum(RESIDENT, Files.readString(Path.of("/proc", Long.toString(pid), "status"))),
-          kilobytes(folder.root()) + kilobytes(Path.of(System.getProperty("user.home"), ".javacpp"))
-              >> 10);
+          megabytes(folder.root())
+              + megabytes(Path.of(System.getProperty("user.home"), ".javacpp")));
     }
 
     private static long sum(Pattern kilobytes, String text) {
@@ -196,8 +196,8 @@ class ResubmissionTest {
       return sum >> 10;
     }
 
-    private static long kilobytes(Path root) throws IOException, InterruptedException {
-      return Long.parseLong(output("du", "-sk", root.toString()).split("\\s", 2)[0]);
+    private static long megabytes(Path root) throws IOException, InterruptedException {
+      return Long.parseLong(output("du", "-sm", root.toString()).split("\\s", 2)[0]);
     }
 
     private static String jcmd(long pid, String command) throws IOException, InterruptedException {

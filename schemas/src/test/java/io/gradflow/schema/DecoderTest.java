@@ -351,6 +351,7 @@ class DecoderTest {
             new Samples(5).shard(0).part(0, 1, null),
             1,
             0,
+            null,
             5,
             Dtype.BFLOAT16,
             new byte[10],

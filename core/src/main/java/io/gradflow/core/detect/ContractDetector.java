@@ -223,9 +223,9 @@ public final class ContractDetector {
     }
 
     private boolean fires(Row row) {
-      boolean long_ = row != null && row.steps() >= settings.normSteps();
-      fires |= long_;
-      return long_;
+      boolean isLong = row != null && row.steps() >= settings.normSteps();
+      fires |= isLong;
+      return isLong;
     }
 
     Row norm(Row before, double norm) {

@@ -29,25 +29,4 @@ public record Finding(
     long[] tailSteps,
     double[] tail,
     String message,
-    String advice) {
-
-  /** A finding without advice. */
-  public Finding(
-      FindingKind kind,
-      boolean shadow,
-      Severity severity,
-      String layer,
-      Integer rank,
-      long onsetStep,
-      double score,
-      double observed,
-      double threshold,
-      String unit,
-      long[] tailSteps,
-      double[] tail,
-      String message) {
-    this(
-        kind, shadow, severity, layer, rank, onsetStep, score, observed, threshold, unit, tailSteps,
-        tail, message, null);
-  }
-}
+    String advice) {}

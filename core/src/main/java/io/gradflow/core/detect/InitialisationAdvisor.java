@@ -126,7 +126,9 @@ public final class InitialisationAdvisor {
     for (int i = 0; i < weights.length; i++) {
       double norm = signals.weightNorm()[i];
       weights[i] =
-          norm > 0 ? Math.log(norm / Math.sqrt(reading.table().elements(i))) / LN2 : Double.NaN;
+          norm > 0
+              ? Math.log(norm / Math.sqrt((double) reading.table().elements(i))) / LN2
+              : Double.NaN;
     }
     Spread spread = Spread.of(weights, reading.table().weights());
     if (spread == null || Double.isNaN(weights[layer])) {

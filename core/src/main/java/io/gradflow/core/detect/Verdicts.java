@@ -85,7 +85,8 @@ final class Verdicts {
             unit,
             reading.tailSteps(layer),
             reading.tail(layer),
-            message));
+            message,
+            null));
   }
 
   /** Adds a finding that has no tail; layer and rank may be null. */

@@ -48,6 +48,11 @@ public final class LinkSearch {
     return maxLag;
   }
 
+  /** Offers a row a partner. */
+  public void offer(int row, int other, int atLag, Correlation correlated) {
+    offer(row, other, atLag, correlated.r(), correlated.pairs());
+  }
+
   /**
    * Offers a row a partner.
    *

@@ -34,10 +34,7 @@ public final class PlainMatrices implements Matrices {
     for (int i = 0; i < rows.length; i++) {
       for (int j = 0; j < others.length; j++) {
         for (int lag = -search.maxLag(); lag <= search.maxLag() && rows[i] != others[j]; lag++) {
-          int pairs = rows[i].pairs(others[j], lag);
-          if (pairs >= MIN_PAIRS) {
-            search.offer(i, j, lag, rows[i].correlation(others[j], lag), pairs);
-          }
+          search.offer(i, j, lag, rows[i].correlation(others[j], lag));
         }
       }
     }

@@ -32,13 +32,21 @@ public final class Series {
   }
 
   private static Series of(double[] row) {
-    double largest = Arrays.stream(row).filter(Double::isFinite).map(Math::abs).max().orElse(0);
+    double largest = 0;
+    for (double cell : row) {
+      if (Double.isFinite(cell)) {
+        largest = Math.max(largest, Math.abs(cell));
+      }
+    }
     int exponent = largest == 0 ? 0 : exponentOf(largest);
-    return new Series(
-        Arrays.stream(row)
-            .map(cell -> Double.isFinite(cell) ? Math.scalb(cell, -exponent) : Double.NaN)
-            .toArray(),
-        exponent);
+    // Two factors: one power of two does not reach from the smallest numbers to 1.
+    double half = Math.scalb(1.0, -exponent / 2);
+    double rest = Math.scalb(1.0, -(exponent - exponent / 2));
+    double[] cells = new double[row.length];
+    for (int t = 0; t < row.length; t++) {
+      cells[t] = Double.isFinite(row[t]) ? row[t] * half * rest : Double.NaN;
+    }
+    return new Series(cells, exponent);
   }
 
   private static int exponentOf(double value) {
@@ -56,23 +64,8 @@ public final class Series {
     return Double.isNaN(cells[column]);
   }
 
-  /** How many pairs of this series' cells t and the other's t - lag there are without a gap. */
-  int pairs(Series other, int lag) {
-    int pairs = 0;
-    for (int t = Math.max(0, lag); t < Math.min(cells.length, cells.length + lag); t++) {
-      if (!isGap(t) && !other.isGap(t - lag)) {
-        pairs++;
-      }
-    }
-    return pairs;
-  }
-
-  /**
-   * Correlation of this series' cells t with the other's t - lag.
-   *
-   * @return NaN if one of them does not change where both have cells
-   */
-  public double correlation(Series other, int lag) {
+  /** Correlation of this series' cells t with the other's t - lag, where both are no gaps. */
+  public Correlation correlation(Series other, int lag) {
     int from = Math.max(0, lag);
     int to = Math.min(cells.length, cells.length + lag);
     int pairs = 0;
@@ -84,6 +77,9 @@ public final class Series {
         x += cells[t];
         y += other.cells[t - lag];
       }
+    }
+    if (pairs < Matrices.MIN_PAIRS) {
+      return new Correlation(Double.NaN, pairs);
     }
     x /= pairs;
     y /= pairs;
@@ -99,7 +95,8 @@ public final class Series {
         xy += dx * dy;
       }
     }
-    return changes(xx, pairs) && changes(yy, pairs) ? xy / Math.sqrt(xx * yy) : Double.NaN;
+    double r = changes(xx, pairs) && changes(yy, pairs) ? xy / Math.sqrt(xx * yy) : Double.NaN;
+    return new Correlation(r, pairs);
   }
 
   /**

@@ -33,19 +33,6 @@ public record NormColumns(
     int[] firstNonFiniteRank,
     Refusals refusals) {
 
-  /** Without reasons for what is null. */
-  public NormColumns(
-      double[] l1,
-      double[] l2,
-      double[] linf,
-      double[] rms,
-      double[] finiteL2,
-      long[] zeros,
-      NonFinite nonFinite,
-      int[] firstNonFiniteRank) {
-    this(l1, l2, linf, rms, finiteL2, zeros, nonFinite, firstNonFiniteRank, null);
-  }
-
   /** Number of layers. */
   public int size() {
     return l2.length;

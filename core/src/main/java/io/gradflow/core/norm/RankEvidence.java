@@ -38,37 +38,4 @@ public record RankEvidence(
     double[] localSquares,
     int[] localRanks,
     float[] replicaSpread,
-    RankComparison comparison) {
-
-  /** Norms alone. */
-  public RankEvidence(
-      int[] ranks,
-      double[] localNorm,
-      long[] arrivalLagMs,
-      long[] dropped,
-      int outliersPerLayer,
-      int[] outlierRanks,
-      float[] outlierLog2Rms,
-      int[] histogramOffsets,
-      int[] histogramBins,
-      int[] histogramCounts,
-      double[] localSquares,
-      int[] localRanks,
-      float[] replicaSpread) {
-    this(
-        ranks,
-        localNorm,
-        arrivalLagMs,
-        dropped,
-        outliersPerLayer,
-        outlierRanks,
-        outlierLog2Rms,
-        histogramOffsets,
-        histogramBins,
-        histogramCounts,
-        localSquares,
-        localRanks,
-        replicaSpread,
-        null);
-  }
-}
+    RankComparison comparison) {}

@@ -27,19 +27,6 @@ public record Block(
     Purpose purpose,
     String captureId) {
 
-  /** A block of which nobody says where in the whole layer it is. */
-  public Block(
-      Shard header,
-      int layer,
-      long offset,
-      long count,
-      Dtype dtype,
-      byte[] values,
-      Purpose purpose,
-      String captureId) {
-    this(header, layer, offset, null, count, dtype, values, purpose, captureId);
-  }
-
   /** What a block is published for. */
   public enum Purpose {
     /** Its statistics enter the step's norms. */

@@ -50,7 +50,7 @@ public final class Measurement {
       float[] values = layers[layer];
       elements[layer] = values.length;
       measured[layer] = new Measurement();
-      meter.begin();
+      meter.begin(0);
       for (int from = 0; from < values.length; from += CHUNK) {
         int to = Math.min(values.length, from + CHUNK);
         meter.add(values, from, to, measured[layer].add(values, from, to));
@@ -72,7 +72,7 @@ public final class Measurement {
             new long[] {globalOffset});
     SignalMeter meter = new SignalMeter(SignalGroup.of(block.header().stage()), slicing, 1);
     float[] chunk = new float[CHUNK];
-    meter.begin();
+    meter.begin(block.offset());
     for (int from = 0; from < block.count(); from += CHUNK) {
       int size = (int) Math.min(CHUNK, block.count() - from);
       block.dtype().widen(block.values(), from, chunk, size);

@@ -1,6 +1,5 @@
 package io.gradflow.core.shard;
 
-import io.gradflow.core.Hash64;
 import io.gradflow.core.signal.CountSketch;
 import io.gradflow.core.signal.Octaves;
 import java.util.Arrays;
@@ -11,18 +10,17 @@ import java.util.Set;
  * processor's cache.
  *
  * <p>Non-finite elements are left out everywhere but in the hash, which is of the values' bits as
- * those of float32, all NaNs as they are. Value i joins lane i mod 4, {@code lane = lane *
- * 0x9E3779B97F4A7C15 + bits} from 0 and modulo 2^64; the hash is {@link Hash64} of the number of
- * values and the four lanes. It depends on order, and costs one multiplication a value.
+ * those of float32, all NaNs as they are. With i a value's index among those that the rank holds of
+ * the layer, {@code z = (i + 1) * 0x9E3779B97F4A7C15 + bits} and {@code y = (z ^ z >>> 32) *
+ * 0xBF58476D1CE4E5B9}, the hash is the sum of {@code y ^ y >>> 29} modulo 2^64. So hashes of parts
+ * of a slice add up to the slice's, however it is cut.
  */
 final class SignalMeter {
   private static final int ZERO_ORDER = Integer.MAX_VALUE;
   private static final long BITS = 0xFFFFFFFFL;
 
-  private static final int LANES = 4;
-
-  /** Odd, so that no difference in one value is lost. */
-  private static final long HASH_FACTOR = 0x9E3779B97F4A7C15L;
+  private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
+  private static final long HASH_FACTOR = 0xBF58476D1CE4E5B9L;
 
   private final Set<SignalGroup> groups;
   private final Slicing slicing;
@@ -48,7 +46,8 @@ final class SignalMeter {
   private final double[] sketch = new double[CountSketch.WIDTH];
   private long seed;
   private boolean sketches;
-  private final long[] lanes = new long[LANES];
+  private long start;
+  private long hash;
 
   SignalMeter(Set<SignalGroup> groups, Slicing slicing, int slices) {
     this.groups = groups;
@@ -64,9 +63,15 @@ final class SignalMeter {
     this.sketchValues = new float[rows * CountSketch.WIDTH];
   }
 
-  /** Goes on to the next slice. */
-  void begin() {
+  /**
+   * Goes on to the next slice.
+   *
+   * @param firstIndex of its first value, among those that the rank holds of the layer
+   */
+  void begin(long firstIndex) {
     slice++;
+    start = firstIndex;
+    hash = 0;
     elements = 0;
     sum = 0;
     subnormal = 0;
@@ -76,13 +81,9 @@ final class SignalMeter {
     sketches =
         groups.contains(SignalGroup.SKETCH) && slicing.globalOffsets()[slice] != Slicing.UNKNOWN;
     seed = sketches ? CountSketch.seed(slicing.runId(), slicing.firstLayer() + slice) : 0;
-    Arrays.fill(lanes, 0);
   }
 
-  /**
-   * Adds the slice's next values, from {@code from} to before {@code to}: a multiple of four unless
-   * they are its last.
-   */
+  /** Adds the slice's next values, from {@code from} to before {@code to}. */
   void add(float[] values, int from, int to, boolean finite) {
     if (hashes != null) {
       addToHash(values, from, to);
@@ -157,24 +158,11 @@ final class SignalMeter {
   }
 
   private void addToHash(float[] values, int from, int to) {
-    long h0 = lanes[0];
-    long h1 = lanes[1];
-    long h2 = lanes[2];
-    long h3 = lanes[3];
-    int i = from;
-    for (int end = to - 3; i < end; i += 4) {
-      h0 = h0 * HASH_FACTOR + (Float.floatToRawIntBits(values[i]) & BITS);
-      h1 = h1 * HASH_FACTOR + (Float.floatToRawIntBits(values[i + 1]) & BITS);
-      h2 = h2 * HASH_FACTOR + (Float.floatToRawIntBits(values[i + 2]) & BITS);
-      h3 = h3 * HASH_FACTOR + (Float.floatToRawIntBits(values[i + 3]) & BITS);
-    }
-    lanes[0] = h0;
-    lanes[1] = h1;
-    lanes[2] = h2;
-    lanes[3] = h3;
-    for (; i < to; i++) {
-      int lane = (i - from) & (LANES - 1);
-      lanes[lane] = lanes[lane] * HASH_FACTOR + (Float.floatToRawIntBits(values[i]) & BITS);
+    long place = (start + elements + 1) * GOLDEN_GAMMA;
+    for (int i = from; i < to; i++, place += GOLDEN_GAMMA) {
+      long z = place + (Float.floatToRawIntBits(values[i]) & BITS);
+      long y = (z ^ z >>> 32) * HASH_FACTOR;
+      hash += y ^ y >>> 29;
     }
   }
 
@@ -188,11 +176,7 @@ final class SignalMeter {
       subnormals[slice] = subnormal;
     }
     if (hashes != null) {
-      Hash64 hash = new Hash64().add(elements);
-      for (long lane : lanes) {
-        hash.add(lane);
-      }
-      hashes[slice] = hash.value();
+      hashes[slice] = hash;
     }
     if (histogramOffsets != null) {
       endHistogram();

@@ -134,7 +134,7 @@ class ComparisonTest {
             .steps(60, UnaryOperator.identity())
             .steps(
                 60,
-                draft -> draft.raise("block3.weight", 8 - Math.pow(draft.number() - 90, 2) / 500))
+                draft -> draft.raise("block3.weight", 8 - Math.pow(draft.number() - 90.0, 2) / 500))
             .at(60);
     Change change = layer(comparison, "block3.weight").rms();
     assertThat(change.difference()).isGreaterThan(5);

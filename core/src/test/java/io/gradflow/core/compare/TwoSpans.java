@@ -4,6 +4,7 @@ import io.gradflow.core.detect.SimulatedRun;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.NonFinite;
 import java.util.ArrayList;
@@ -88,7 +89,13 @@ final class TwoSpans {
         0,
         step.norms(),
         new StepScalars(
-            was.loss(), null, new double[] {learningRate}, null, false, null, null, was.weight()));
+            was.loss(), null, new double[] {learningRate}, null, false, null, null, was.weight()),
+        null);
+  }
+
+  /** The step with signals. */
+  static Step with(Step step, StepSignals signals) {
+    return with(step, 0, 1, 0, step.norms(), step.scalars(), signals);
   }
 
   /** The step as two records, the second one's columns from a layer on. */
@@ -96,8 +103,8 @@ final class TwoSpans {
     NormColumns norms = step.norms();
     int size = norms.size();
     return List.of(
-        with(step, 0, 2, 0, columns(norms, 0, at), step.scalars()),
-        with(step, 1, 2, at, columns(norms, at, size), step.scalars()));
+        with(step, 0, 2, 0, columns(norms, 0, at), step.scalars(), null),
+        with(step, 1, 2, at, columns(norms, at, size), step.scalars(), null));
   }
 
   private static NormColumns columns(NormColumns norms, int from, int to) {
@@ -110,11 +117,18 @@ final class TwoSpans {
         Arrays.copyOfRange(norms.finiteL2(), from, to),
         Arrays.copyOfRange(norms.zeros(), from, to),
         bad,
-        bad == null ? null : norms.firstNonFiniteRank());
+        bad == null ? null : norms.firstNonFiniteRank(),
+        null);
   }
 
   private static Step with(
-      Step step, int part, int parts, int firstLayer, NormColumns norms, StepScalars scalars) {
+      Step step,
+      int part,
+      int parts,
+      int firstLayer,
+      NormColumns norms,
+      StepScalars scalars,
+      StepSignals signals) {
     return new Step(
         step.id(),
         step.manifestId(),
@@ -134,6 +148,7 @@ final class TwoSpans {
         norms,
         step.evidence(),
         scalars,
-        step.events());
+        step.events(),
+        signals);
   }
 }

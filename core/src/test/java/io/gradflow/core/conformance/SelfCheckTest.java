@@ -16,6 +16,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -23,12 +26,31 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** The trainer's own norm against the known gradient: right ones pass, wrong ones are named. */
 class SelfCheckTest {
   private static final int COMPOSITIONS = 400;
-  private static final int COMPOSITIONS_TO_GO_WRONG = 20;
+  private static final int FEWEST_WRONG = 10;
+  private static final int MOST_WRONG = 15;
 
   /** A step is enough here: compositions have no more than three. */
   private static final DetectionPolicy AT_ONCE =
       DetectionPolicy.DEFAULT.with(
           new Rule("*", FindingKind.CONTRACT, 1, Rule.Mode.ENABLED, Map.of("normSteps", 1.0)));
+
+  /** Of the compositions whose shards yield a norm of the model, at their first step. */
+  private static List<Trainer> judged;
+
+  @BeforeAll
+  static void drawJudgedCompositions() {
+    judged =
+        LongStream.range(0, COMPOSITIONS)
+            .mapToObj(Composition::of)
+            .filter(SelfCheckTest::isJudged)
+            .map(c -> new Trainer(c, new KnownGradient(c, c.firstStep())))
+            .toList();
+  }
+
+  @AfterAll
+  static void forget() {
+    judged = null;
+  }
 
   @Test
   void aRightNormIsNeverDoubted() {
@@ -48,9 +70,9 @@ class SelfCheckTest {
     List<String> undetected = new ArrayList<>();
     List<String> unnamed = new ArrayList<>();
     int wrong = 0;
-    for (long seed = 0; seed < COMPOSITIONS && wrong < COMPOSITIONS_TO_GO_WRONG; seed++) {
-      Composition composition = Composition.of(seed);
-      if (!isJudged(composition) || !isWrong(composition, mistake)) {
+    for (Trainer trainer : judged) {
+      Composition composition = trainer.composition();
+      if (wrong == MOST_WRONG || !isWrong(trainer, mistake)) {
         continue;
       }
       wrong++;
@@ -62,7 +84,7 @@ class SelfCheckTest {
         unnamed.add(findings.get(0).message() + " " + composition);
       }
     }
-    assertThat(wrong).isEqualTo(COMPOSITIONS_TO_GO_WRONG);
+    assertThat(wrong).isGreaterThanOrEqualTo(FEWEST_WRONG);
     assertThat(undetected).isEmpty();
     assertThat(unnamed).isEmpty();
   }
@@ -81,9 +103,9 @@ class SelfCheckTest {
    * Whether what some rank of each model reports at the first step is off by more than the check
    * tolerates.
    */
-  private static boolean isWrong(Composition composition, TrainerMistake mistake) {
-    long step = composition.steps().get(0);
-    Trainer trainer = new Trainer(composition, new KnownGradient(composition, step));
+  private static boolean isWrong(Trainer trainer, TrainerMistake mistake) {
+    Composition composition = trainer.composition();
+    long step = composition.firstStep();
     return composition.models().stream()
         .allMatch(
             model ->

@@ -220,21 +220,17 @@ final class SignalConformance {
       }
       return;
     }
-    double[][] ofWorkers = new double[workers][];
+    double[] total = new double[tensor.elements()];
+    double ownDots = 0;
     for (int worker = 0; worker < workers; worker++) {
-      ofWorkers[worker] = gradient.local(tensor, worker);
-    }
-    double meanSquare = 0;
-    double dots = 0;
-    for (int a = 0; a < workers; a++) {
-      for (int b = 0; b < workers; b++) {
-        double[] left = ofWorkers[a];
-        double[] right = ofWorkers[b];
-        double dot = sum(tensor, i -> left[i] * right[i]);
-        meanSquare += a == b ? dot / workers : 0;
-        dots += a == b ? 0 : dot / workers / (workers - 1);
+      double[] values = gradient.local(tensor, worker);
+      for (int i = 0; i < total.length; i++) {
+        total[i] += values[i];
+        ownDots += values[i] * values[i];
       }
     }
+    double meanSquare = ownDots / workers;
+    double dots = (sum(tensor, i -> total[i] * total[i]) - ownDots) / workers / (workers - 1);
     double tolerance = OF_DIFFERENCES * meanSquare;
     if (!(Math.abs(actual - dots) <= tolerance)) {
       differences.note("mean dot product in " + tensor.layer().name(), dots, actual);

@@ -553,6 +553,7 @@ class RunDetectorTest {
         step.norms(),
         step.evidence(),
         step.scalars(),
-        step.events());
+        step.events(),
+        null);
   }
 }

@@ -484,7 +484,8 @@ public final class SimulatedRun {
               badLayers.length == 0
                   ? null
                   : new NonFinite(badLayers, ones, new long[ones.length], new long[ones.length]),
-              badLayers.length == 0 ? null : ranks),
+              badLayers.length == 0 ? null : ranks,
+              null),
           new RankEvidence(
               new int[] {0, 1, 2, 3},
               new double[4],
@@ -493,6 +494,7 @@ public final class SimulatedRun {
               0,
               new int[0],
               new float[0],
+              null,
               null,
               null,
               null,

@@ -166,6 +166,21 @@ class IncidentTrackerTest {
   }
 
   @Test
+  void noAdviceOpensWhileAFaultOfAnotherManifestIsOpen() {
+    Finding clip = finding(FindingKind.ADVICE_CLIP, null, 40, Severity.INFO);
+    fold(step(100, 1, List.of(FindingKind.DEAD_LAYER), dead("a")));
+    fold(step(101, 2, List.of(FindingKind.ADVICE_CLIP), clip));
+    fold(step(120, 1, List.of()));
+    assertThat(alerts).extracting(Alert::state).containsExactly(State.OPENED, State.RESOLVED);
+
+    fold(step(121, 2, List.of(FindingKind.ADVICE_CLIP), clip));
+
+    assertThat(alerts.get(2).kind()).isEqualTo(FindingKind.ADVICE_CLIP);
+    assertThat(alerts.get(2).incidentId()).isNotEqualTo(alerts.get(0).incidentId());
+    assertThat(alerts.get(2).chain()).extracting(Alert.Link::kind).containsOnly(clip.kind());
+  }
+
+  @Test
   void aHigherAttemptEndsTheIncidentsOfTheOneBefore() {
     var run = new SimulatedRun(1, 0.2).steps(3, s -> s.dead("block1.weight")).restart(0).healthy(3);
 
@@ -215,7 +230,8 @@ class IncidentTrackerTest {
                 seen.unit(),
                 seen.tailSteps(),
                 seen.tail(),
-                seen.message())));
+                seen.message(),
+                null)));
 
     assertThat(alerts).isEmpty();
     assertThat(state.incidents()).isEmpty();
@@ -279,6 +295,7 @@ class IncidentTrackerTest {
         "octaves",
         new long[0],
         new double[0],
-        "It happened.");
+        "It happened.",
+        null);
   }
 }

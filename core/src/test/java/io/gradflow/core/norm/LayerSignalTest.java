@@ -29,7 +29,7 @@ class LayerSignalTest {
         null,
         null,
         1,
-        new NormColumns(null, l2, linf, rms, l2, null, null, null),
+        new NormColumns(null, l2, linf, rms, l2, null, null, null, null),
         null,
         null,
         List.of(),

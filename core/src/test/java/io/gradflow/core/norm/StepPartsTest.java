@@ -77,9 +77,18 @@ class StepPartsTest {
         null,
         1,
         new NormColumns(
-            null, new double[1], new double[1], new double[1], new double[1], null, null, null),
+            null,
+            new double[1],
+            new double[1],
+            new double[1],
+            new double[1],
+            null,
+            null,
+            null,
+            null),
         null,
         new StepScalars(null, null, null, null, false, null, null, 1),
-        List.of());
+        List.of(),
+        null);
   }
 }

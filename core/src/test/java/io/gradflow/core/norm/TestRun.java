@@ -242,6 +242,7 @@ public record TestRun(Manifest manifest) {
               build().part(part, parts, null),
               layer,
               offset,
+              null,
               values.length,
               Dtype.FLOAT32,
               bytes.array(),

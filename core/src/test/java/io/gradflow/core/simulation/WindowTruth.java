@@ -83,7 +83,7 @@ final class WindowTruth {
     return lacking < 0 ? 1 : step.incompleteCompleteness()[lacking];
   }
 
-  /** Those that runs without signals of their own have: from norms, zeros and local gradients. */
+  /** Those that runs without signals of their own have: from norms and local gradients. */
   private static void signals(LayerWindow window, List<Step> steps) {
     int layer = window.layerIndex();
     WindowSignals got = window.signals();
@@ -92,13 +92,6 @@ final class WindowTruth {
         "crest",
         got == null ? null : got.crest(),
         steps.stream().mapToDouble(step -> step.norms().linf()[layer] / step.norms().rms()[layer]));
-    mean(
-        window,
-        "saturation",
-        got == null ? null : got.saturation(),
-        steps.stream()
-            .filter(step -> step.signals() != null && step.signals().saturation() != null)
-            .mapToDouble(step -> step.signals().saturation()[layer]));
     List<Step> noisy =
         steps.stream()
             .filter(step -> step.signals() != null && step.signals().noiseTrace() != null)

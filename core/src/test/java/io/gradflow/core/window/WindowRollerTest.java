@@ -86,10 +86,11 @@ class WindowRollerTest implements WindowRoller.Output {
         new int[] {1},
         new double[] {0.5},
         1,
-        new NormColumns(null, l2, l2, rms, l2, new long[] {3, 0}, nonFinite, null),
+        new NormColumns(null, l2, l2, rms, l2, new long[] {3, 0}, nonFinite, null, null),
         null,
         null,
-        List.of());
+        List.of(),
+        null);
   }
 
   private void send(long number, double... l2) {

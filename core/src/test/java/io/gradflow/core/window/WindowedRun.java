@@ -85,7 +85,7 @@ final class WindowedRun implements WindowRoller.Output {
             null,
             null,
             1,
-            new NormColumns(null, twice, twice, rms, twice, zeros, null, null),
+            new NormColumns(null, twice, twice, rms, twice, zeros, null, null, null),
             null,
             scalars,
             List.of(),

@@ -1,5 +1,6 @@
 package io.gradflow.operators.analysis;
 
+import io.gradflow.core.matrix.Correlation;
 import io.gradflow.core.matrix.LinkSearch;
 import io.gradflow.core.matrix.Links;
 import io.gradflow.core.matrix.Matrices;
@@ -25,10 +26,8 @@ import org.nd4j.linalg.factory.Nd4j;
  * <p>Not to be constructed where ND4J may be missing: see {@link Analysis}.
  */
 public final class Nd4jMatrices implements Matrices {
-  /** Below, calling ND4J takes longer than the loops: measured. */
-  private static final int MIN_PRODUCT = 256;
-
-  private static final int MIN_EIGENVALUES = 16;
+  /** With fewer rows calling ND4J takes longer than the loops: measured. */
+  private static final int MIN_ROWS = 24;
 
   /** Rows of one product: bounds what is outside the heap, 2 MB a result. */
   private static final int MAX_ROWS = 512;
@@ -64,12 +63,13 @@ public final class Nd4jMatrices implements Matrices {
 
   @Override
   public Links links(double[][] rows, int maxLag) {
-    Series[] series = Series.of(rows);
-    LinkSearch search = LinkSearch.between(series, series, maxLag);
-    List<Group> groups = groups(series);
+    Grouped grouped = Grouped.of(Series.of(rows));
+    LinkSearch search = LinkSearch.between(grouped.series, grouped.series, maxLag);
     for (int lag = 0; lag <= search.maxLag(); lag++) {
       int after = lag;
-      Pairs both =
+      grouped.correlate(
+          grouped,
+          after,
           (row, partner, r, pairs) -> {
             if (row != partner) {
               search.offer(row, partner, after, r, pairs);
@@ -78,24 +78,20 @@ public final class Nd4jMatrices implements Matrices {
                 search.offer(partner, row, -after, r, pairs);
               }
             }
-          };
-      groups.forEach(group -> groups.forEach(partners -> group.correlate(partners, after, both)));
+          });
     }
     return search.links();
   }
 
   @Override
   public Links links(double[][] rows, double[][] others, int maxLag) {
-    Series[] series = Series.of(rows);
-    Series[] candidates = Series.of(others);
-    LinkSearch search = LinkSearch.between(series, candidates, maxLag);
-    List<Group> groups = groups(series);
-    List<Group> partnerGroups = groups(candidates);
+    Grouped grouped = Grouped.of(Series.of(rows));
+    Grouped partners = Grouped.of(Series.of(others));
+    LinkSearch search = LinkSearch.between(grouped.series, partners.series, maxLag);
     for (int lag = -search.maxLag(); lag <= search.maxLag(); lag++) {
       int after = lag;
-      Pairs one = (row, partner, r, pairs) -> search.offer(row, partner, after, r, pairs);
-      groups.forEach(
-          group -> partnerGroups.forEach(partners -> group.correlate(partners, after, one)));
+      grouped.correlate(
+          partners, after, (row, partner, r, pairs) -> search.offer(row, partner, after, r, pairs));
     }
     return search.links();
   }
@@ -105,7 +101,7 @@ public final class Nd4jMatrices implements Matrices {
     RankSketches ranks = RankSketches.of(sketches);
     double[][] side = ranks.shorterSide();
     int n = side.length;
-    if (n < MIN_EIGENVALUES) {
+    if (n < MIN_ROWS) {
       return plain.geometry(sketches);
     }
     int width = side[0].length;
@@ -132,25 +128,50 @@ public final class Nd4jMatrices implements Matrices {
     void offer(int row, int partner, double r, int pairs);
   }
 
-  /** Cuts the series into groups that have their gaps at the same columns. */
-  private static List<Group> groups(Series[] series) {
-    Map<BitSet, List<Integer>> byCells = new LinkedHashMap<>();
-    for (int i = 0; i < series.length; i++) {
-      BitSet cells = new BitSet();
-      for (int t = 0; t < series[i].length(); t++) {
-        cells.set(t, !series[i].isGap(t));
+  /**
+   * Series, those together that have their gaps at the same columns.
+   *
+   * @param groups of enough series for a product
+   * @param single those that are in no group
+   */
+  private record Grouped(Series[] series, List<Group> groups, boolean[] single) {
+    static Grouped of(Series[] series) {
+      Map<BitSet, List<Integer>> byCells = new LinkedHashMap<>();
+      for (int i = 0; i < series.length; i++) {
+        BitSet cells = new BitSet();
+        for (int t = 0; t < series[i].length(); t++) {
+          cells.set(t, !series[i].isGap(t));
+        }
+        byCells.computeIfAbsent(cells, any -> new ArrayList<>()).add(i);
       }
-      byCells.computeIfAbsent(cells, any -> new ArrayList<>()).add(i);
+      List<Group> groups = new ArrayList<>();
+      boolean[] single = new boolean[series.length];
+      byCells.forEach(
+          (cells, rows) -> {
+            for (int from = 0; from < rows.size(); from += MAX_ROWS) {
+              List<Integer> some = rows.subList(from, Math.min(from + MAX_ROWS, rows.size()));
+              if (some.size() < MIN_ROWS) {
+                some.forEach(row -> single[row] = true);
+              } else {
+                groups.add(new Group(series, some.stream().mapToInt(row -> row).toArray(), cells));
+              }
+            }
+          });
+      return new Grouped(series, groups, single);
     }
-    List<Group> groups = new ArrayList<>();
-    byCells.forEach(
-        (cells, rows) -> {
-          for (int from = 0; from < rows.size(); from += MAX_ROWS) {
-            List<Integer> some = rows.subList(from, Math.min(from + MAX_ROWS, rows.size()));
-            groups.add(new Group(series, some.stream().mapToInt(i -> i).toArray(), cells));
+
+    /** Correlates each series' cells t with all of the others' cells t - lag. */
+    void correlate(Grouped others, int lag, Pairs to) {
+      groups.forEach(group -> others.groups.forEach(other -> group.correlate(other, lag, to)));
+      for (int i = 0; i < series.length; i++) {
+        for (int j = 0; j < others.series.length; j++) {
+          if (single[i] || others.single[j]) {
+            Correlation pair = series[i].correlation(others.series[j], lag);
+            to.offer(i, j, pair.r(), pair.pairs());
           }
-        });
-    return groups;
+        }
+      }
+    }
   }
 
   /**
@@ -162,35 +183,19 @@ public final class Nd4jMatrices implements Matrices {
    * @param cells which columns are no gaps
    */
   private record Group(Series[] series, int[] rows, BitSet cells) {
-    void correlate(Group partners, int lag, Pairs to) {
-      int[] columns = columnsInCommon(partners, lag);
+    void correlate(Group others, int lag, Pairs to) {
+      int[] columns = cells.stream().filter(t -> t >= lag && others.cells.get(t - lag)).toArray();
       if (columns.length < MIN_PAIRS) {
         return;
       }
-      int n = rows.length;
-      int m = partners.rows.length;
-      if (n * m < MIN_PRODUCT) {
-        for (int row : rows) {
-          for (int partner : partners.rows) {
-            double r = series[row].correlation(partners.series[partner], lag);
-            to.offer(row, partner, r, columns.length);
-          }
-        }
-        return;
-      }
-      int[] earlier = Arrays.stream(columns).map(column -> column - lag).toArray();
+      int[] earlier = Arrays.stream(columns).map(t -> t - lag).toArray();
       double[] products =
-          products(standardized(columns), partners.standardized(earlier), columns.length);
-      for (int j = 0; j < m; j++) {
-        for (int i = 0; i < n; i++) {
-          to.offer(rows[i], partners.rows[j], products[j * n + i], columns.length);
+          products(standardized(columns), others.standardized(earlier), columns.length);
+      for (int j = 0; j < others.rows.length; j++) {
+        for (int i = 0; i < rows.length; i++) {
+          to.offer(rows[i], others.rows[j], products[j * rows.length + i], columns.length);
         }
       }
-    }
-
-    /** Columns t where this group has cells, and the other has at t - lag. */
-    private int[] columnsInCommon(Group other, int lag) {
-      return cells.stream().filter(t -> t >= lag && other.cells.get(t - lag)).toArray();
     }
 
     private double[] standardized(int[] columns) {

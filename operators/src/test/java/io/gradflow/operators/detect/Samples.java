@@ -107,7 +107,8 @@ final class Samples {
             l2,
             new long[LAYERS],
             bad.length == 0 ? null : new NonFinite(bad, ones, new long[3], new long[3]),
-            bad.length == 0 ? null : ranks));
+            bad.length == 0 ? null : ranks,
+            null));
   }
 
   private static Step half(Step step, int part) {
@@ -118,7 +119,7 @@ final class Samples {
         part,
         2,
         step.revision(),
-        new NormColumns(null, l2, l2, rms, l2, new long[2], null, null));
+        new NormColumns(null, l2, l2, rms, l2, new long[2], null, null, null));
   }
 
   private static Step step(StepId id, int part, int parts, long revision, NormColumns norms) {
@@ -152,8 +153,10 @@ final class Samples {
             null,
             null,
             null,
+            null,
             null),
         new StepScalars(1.0, null, null, null, false, null, null, 8),
-        List.of());
+        List.of(),
+        null);
   }
 }

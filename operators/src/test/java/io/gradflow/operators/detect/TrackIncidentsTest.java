@@ -116,7 +116,8 @@ class TrackIncidentsTest {
             "share of zeros",
             new long[] {8, 9},
             new double[] {-3, -4},
-            "The gradient of layer2 is zero since step 8: the layer no longer learns.");
+            "The gradient of layer2 is zero since step 8: the layer no longer learns.",
+            null);
     return findings(attempt, step, List.of(finding), List.of(FindingKind.DEAD_LAYER));
   }
 

@@ -217,6 +217,7 @@ class RawBlocksTest {
                 header(rank).part(blocks.size(), parts, null),
                 layer,
                 ends[slice],
+                null,
                 ends[slice + 1] - ends[slice],
                 of.dtype,
                 bytes(layer, from + ends[slice], from + ends[slice + 1]),

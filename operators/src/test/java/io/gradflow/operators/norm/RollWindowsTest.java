@@ -56,7 +56,7 @@ class RollWindowsTest {
         null,
         null,
         norm,
-        new NormColumns(null, column, column, column, column, null, null, null),
+        new NormColumns(null, column, column, column, column, null, null, null, null),
         null,
         null,
         List.of(),

@@ -191,6 +191,7 @@ class DecodeRecordsTest {
         shard(1).part(0, 1, null),
         2,
         0,
+        null,
         count,
         Dtype.FLOAT32,
         values,
