@@ -176,11 +176,9 @@ public class SignalBenchmarks {
 
     @Setup
     public void fill() {
-      Publication first =
-          Publication.drawn(layers, 1024, RANKS, Placement.REPLICATE).with(signals);
+      Publication first = Publication.drawn(layers, 1024, RANKS, Placement.REPLICATE).with(signals);
       machines =
-          new NormMachines(
-              first.manifest(), step -> machines.roll(step), window -> last = window);
+          new NormMachines(first.manifest(), step -> machines.roll(step), window -> last = window);
       for (long step = 0; step < WINDOW; step++) {
         for (Shard shard : first.shards()) {
           machines.shard(Publication.atStep(step, shard));

@@ -151,7 +151,8 @@ final class SignalBytes {
 
   /** Mean bytes of the values in state. */
   private static <T> double serialized(Class<T> type, List<T> values) {
-    TypeSerializer<T> serializer = RecordTypes.of(type).createSerializer(new SerializerConfigImpl());
+    TypeSerializer<T> serializer =
+        RecordTypes.of(type).createSerializer(new SerializerConfigImpl());
     DataOutputSerializer target = new DataOutputSerializer(1 << 16);
     try {
       for (T value : values) {
