@@ -57,7 +57,7 @@ public final class DepthAdvisor {
         Arrays.stream(weights)
             .mapToDouble(i -> Double.isNaN(reading.x()[i]) ? Double.NaN : baseline.level(i))
             .toArray();
-    DepthProfile profile = profile(table, levels);
+    DepthProfile profile = table.depthProfile(levels);
     DepthProfile.Boundary boundary = profile == null ? null : profile.steepest();
     if (boundary == null) {
       return state;
@@ -94,11 +94,8 @@ public final class DepthAdvisor {
   }
 
   /** What to do about a gradient that vanishes over the whole depth of a step. */
-  static String cure(Reading reading) {
-    LayerTable table = reading.table();
+  static String cure(LayerTable table, DepthProfile profile) {
     int[] weights = table.weightsByDepth();
-    double[] x = Arrays.stream(weights).mapToDouble(i -> reading.x()[i]).toArray();
-    DepthProfile profile = profile(table, x);
     DepthProfile.Boundary boundary = profile.steepest();
     return boundary != null && boundary.isBreak()
         ? "Lead a skip connection past the boundary between %s and %s, or normalise the activations at it."
@@ -108,11 +105,6 @@ public final class DepthAdvisor {
         : ("Lead skip connections past the layers, put normalisations between them, or initialise the"
                 + " weights %s times larger.")
             .formatted(Wording.factor(profile.slope()));
-  }
-
-  private static DepthProfile profile(LayerTable table, double[] levels) {
-    return DepthProfile.of(
-        levels, Arrays.stream(table.weightsByDepth()).map(table::depth).toArray());
   }
 
   private static String place(LayerTable table, int layer) {

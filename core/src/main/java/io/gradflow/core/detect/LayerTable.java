@@ -6,6 +6,7 @@ import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.MeshAxis;
 import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Stage;
+import io.gradflow.core.signal.DepthProfile;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -234,6 +235,15 @@ public final class LayerTable {
   /** Trained weight layers. */
   int[] weights() {
     return weights;
+  }
+
+  /**
+   * The profile over the weight layers of known depth; null where too few are known.
+   *
+   * @param x log2 RMS, aligned with {@link #weightsByDepth}
+   */
+  DepthProfile depthProfile(double[] x) {
+    return DepthProfile.of(x, Arrays.stream(weightsByDepth).map(i -> depths[i]).toArray());
   }
 
   /** Weight layers of known depth, from the input to the loss. */

@@ -3,6 +3,7 @@ package io.gradflow.core.detect;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.signal.DepthProfile;
 import java.util.Arrays;
 
 /**
@@ -97,6 +98,12 @@ final class Reading {
   /** By layer: log2 RMS in octaves, or NaN. */
   double[] x() {
     return x;
+  }
+
+  /** Of the weight layers' x; null where too few are known. */
+  DepthProfile depthProfile() {
+    return table.depthProfile(
+        Arrays.stream(table.weightsByDepth()).mapToDouble(i -> x[i]).toArray());
   }
 
   /** By layer: share of exact zeros, or NaN if unknown. */

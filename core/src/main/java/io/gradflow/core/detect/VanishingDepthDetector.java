@@ -2,28 +2,21 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.VANISHING_DEPTH;
 
+import io.gradflow.core.signal.DepthProfile;
+
 /**
  * {@link FindingKind#VANISHING_DEPTH}: the gradient is lost on its way from the loss to the input.
  *
- * <p>Least squares of x on depth over the weight layers of one step (depth fits compare layers of
- * one kind):
- *
- * <pre>
- * drop = slope * (greatest depth - least depth)
- * t    = slope / sqrt(residual sum of squares / (n - 2) / S_dd)
- * </pre>
- *
- * It fires when {@code drop} and {@code t} exceed their thresholds for {@code steps} published
- * steps in a row, also in the warm-up: a badly initialised network vanishes from its first step. No
- * layer is named, the fault being the network's. At least 5 weights need a value.
+ * <p>It looks at the {@link DepthProfile} of the weight layers of one step (depth fits compare
+ * layers of one kind) and fires when its {@code drop} and {@code t} exceed their thresholds for
+ * {@code steps} published steps in a row, also in the warm-up: a badly initialised network vanishes
+ * from its first step. No layer is named, the fault being the network's. At least 5 weights need a
+ * value.
  *
  * <p>Cannot see: networks without depths in their manifest; a loss over depth with a break in the
  * middle that a line fits badly; layers whose gradient is exactly 0.
  */
 public final class VanishingDepthDetector {
-  private static final int MIN_LAYERS = 5;
-  private static final double NOISE_FLOOR = 0.001;
-
   private VanishingDepthDetector() {}
 
   /**
@@ -56,48 +49,19 @@ public final class VanishingDepthDetector {
   }
 
   static State observe(Reading reading, State state, Settings settings, Verdicts out) {
-    double[] x = reading.x();
-    int[] weights = reading.table().weightsByDepth();
-    int n = 0;
-    int first = -1;
-    int last = -1;
-    double meanX = 0;
-    double meanD = 0;
-    for (int i : weights) {
-      if (!Double.isNaN(x[i])) {
-        n++;
-        meanX += (x[i] - meanX) / n;
-        meanD += (reading.table().depth(i) - meanD) / n;
-        first = first < 0 ? i : first;
-        last = i;
-      }
-    }
-    if (n < MIN_LAYERS || reading.table().depth(first) == reading.table().depth(last)) {
+    DepthProfile profile = reading.depthProfile();
+    if (profile == null) {
       if (state.hold() > 0) {
         out.active(VANISHING_DEPTH);
       }
       return state;
     }
-    double sdd = 0;
-    double sdx = 0;
-    double sxx = 0;
-    for (int i : weights) {
-      if (!Double.isNaN(x[i])) {
-        double d = reading.table().depth(i) - meanD;
-        sdd += d * d;
-        sdx += d * (x[i] - meanX);
-        sxx += (x[i] - meanX) * (x[i] - meanX);
-      }
-    }
-    double slope = sdx / sdd;
-    double noise = Math.max(sxx - slope * sdx, n * NOISE_FLOOR * NOISE_FLOOR);
-    double t = slope / Math.sqrt(noise / (n - 2) / sdd);
-    double drop = slope * (reading.table().depth(last) - reading.table().depth(first));
-    boolean over = drop > settings.drop() && t > settings.t();
+    boolean over = profile.drop() > settings.drop() && profile.t() > settings.t();
     int run = over ? state.run() + 1 : 0;
     long onset = run == 1 ? reading.stepNumber() : state.onset();
+    int[] weights = reading.table().weightsByDepth();
     boolean fires = run >= settings.steps();
-    boolean overHalf = drop > settings.drop() / 2 && t > settings.t() / 2;
+    boolean overHalf = profile.drop() > settings.drop() / 2 && profile.t() > settings.t() / 2;
     int hold = out.hold(state.hold(), fires, overHalf);
     if (fires) {
       out.run(
@@ -106,18 +70,18 @@ public final class VanishingDepthDetector {
           null,
           null,
           onset,
-          drop,
+          profile.drop(),
           settings.drop(),
           "octaves",
           ("The gradient falls to 1/%s from %s to %s since step %d: times %s per layer on its way to"
                   + " the input.")
               .formatted(
-                  Wording.factor(drop),
-                  reading.table().label(last),
-                  reading.table().label(first),
+                  Wording.factor(profile.drop()),
+                  reading.table().label(weights[profile.last()]),
+                  reading.table().label(weights[profile.first()]),
                   onset,
-                  Wording.factor(-slope)),
-          DepthAdvisor.cure(reading));
+                  Wording.factor(-profile.slope())),
+          DepthAdvisor.cure(reading.table(), profile));
     }
     if (hold > 0) {
       out.active(VANISHING_DEPTH);

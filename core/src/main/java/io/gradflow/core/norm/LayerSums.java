@@ -71,7 +71,7 @@ public record LayerSums(
    * @param piece which slice of the layer it is
    * @param scale the gradient was multiplied by that
    */
-  void addSignals(int i, LayerColumns columns, int at, long piece, double scale) {
+  void addSignals(int i, LayerColumns columns, int at, int piece, double scale) {
     if (signals != null) {
       signals.add(i, elements[i] == 0, elements.length, columns, at, piece, scale);
     }

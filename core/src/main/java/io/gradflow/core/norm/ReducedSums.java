@@ -67,7 +67,7 @@ public record ReducedSums(
       if (count == 0 && expected > 0) {
         continue;
       }
-      long piece = columns.raw() == null ? slices.piece(layer) : columns.raw().offset()[i];
+      int piece = slices.piece(layer);
       // A slice that is the whole layer needs no row of its replica to wait in.
       boolean wholeLayer = count >= expected;
       if (wholeLayer && replica[layer] >= 0 && replica[layer] <= of) {

@@ -51,7 +51,7 @@ public record SignalSums(
    * @param scale the gradient was multiplied by that
    */
   void add(
-      int i, boolean isFirst, int layers, LayerColumns columns, int at, long piece, double scale) {
+      int i, boolean isFirst, int layers, LayerColumns columns, int at, int piece, double scale) {
     SignalColumns signals = columns.signals();
     if (signals == null && isEmpty()) {
       return;
@@ -66,12 +66,16 @@ public record SignalSums(
     mergeSketch(i, isFirst, layers, sketch(signals, columns.layer(at), scale));
   }
 
-  /** The hash of a slice in its place, as it is added; null without. */
-  static Long hash(LayerColumns columns, int at, long piece) {
+  /**
+   * The hash of a slice in its place, as it is added; null without. Parts of a slice that come one
+   * by one must still add up to the slice's: hence a product.
+   */
+  static Long hash(LayerColumns columns, int at, int piece) {
     SignalColumns signals = columns.signals();
+    long odd = new Hash64().add((long) piece).value() | 1;
     return signals == null || signals.contentHash() == null
         ? null
-        : Long.valueOf(new Hash64().add(signals.contentHash()[at]).add(piece).value());
+        : (Long) (signals.contentHash()[at] * odd);
   }
 
   /** Whether nobody has said anything yet: what is unknown then changes nothing. */
@@ -100,14 +104,14 @@ public record SignalSums(
   }
 
   private void merge(Statistic statistic, int i, boolean isFirst, int layers, double value) {
-    double[] row = statistics[statistic.ordinal()];
+    double[] row = statistics[statistic.row()];
     if (row == null) {
       if (Double.isNaN(value)) {
         return;
       }
       row = new double[layers];
       Arrays.fill(row, Double.NaN);
-      statistics[statistic.ordinal()] = row;
+      statistics[statistic.row()] = row;
     }
     row[i] = isFirst ? value : statistic.merge(row[i], value);
   }
@@ -196,13 +200,13 @@ public record SignalSums(
 
   /** The statistic of a layer; NaN if it is unknown. */
   double value(Statistic statistic, int i) {
-    double[] row = statistics[statistic.ordinal()];
+    double[] row = statistics[statistic.row()];
     return row == null ? Double.NaN : row[i];
   }
 
   /** Whether any layer has the statistic. */
   boolean has(Statistic statistic) {
-    return statistics[statistic.ordinal()] != null;
+    return statistics[statistic.row()] != null;
   }
 
   /** The hash of a layer's content; null if a slice came without. */

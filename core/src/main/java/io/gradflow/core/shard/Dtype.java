@@ -8,7 +8,7 @@ import java.nio.ByteOrder;
  */
 public enum Dtype {
   /** IEEE 754 binary32. */
-  FLOAT32("float32", Float.BYTES, Float.MIN_NORMAL) {
+  FLOAT32(0, "float32", Float.BYTES, Float.MIN_NORMAL) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       values.asFloatBuffer().get(into, 0, count);
@@ -16,7 +16,7 @@ public enum Dtype {
   },
 
   /** IEEE 754 binary16: 5 bits of exponent, 10 of fraction. */
-  FLOAT16("float16", Short.BYTES, 0x1p-14f) {
+  FLOAT16(1, "float16", Short.BYTES, 0x1p-14f) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       for (int i = 0, at = values.position(); i < count; i++, at += Short.BYTES) {
@@ -26,7 +26,7 @@ public enum Dtype {
   },
 
   /** The upper half of a binary32. */
-  BFLOAT16("bfloat16", Short.BYTES, Float.MIN_NORMAL) {
+  BFLOAT16(2, "bfloat16", Short.BYTES, Float.MIN_NORMAL) {
     @Override
     void widen(ByteBuffer values, float[] into, int count) {
       for (int i = 0, at = values.position(); i < count; i++, at += Short.BYTES) {
@@ -35,11 +35,16 @@ public enum Dtype {
     }
   };
 
+  private final int code;
   private final String word;
   private final int width;
   private final float leastNormal;
 
-  Dtype(String word, int width, float leastNormal) {
+  /**
+   * @param code of the dtype in the state of running jobs: frozen
+   */
+  Dtype(int code, String word, int width, float leastNormal) {
+    this.code = code;
     this.word = word;
     this.width = width;
     this.leastNormal = leastNormal;
@@ -60,11 +65,20 @@ public enum Dtype {
     return null;
   }
 
-  /** The position of the dtype of that name, -1 if it is none of these. */
-  @SuppressWarnings("EnumOrdinal") // A layout's state holds it; the order is frozen.
-  static int ordinalOf(String word) {
+  /** The code of the dtype of that name, -1 if it is none of these. */
+  static int codeOf(String word) {
     Dtype dtype = of(word);
-    return dtype == null ? -1 : dtype.ordinal();
+    return dtype == null ? -1 : dtype.code;
+  }
+
+  /** The dtype of that code; null if it is none of these. */
+  static Dtype ofCode(int code) {
+    for (Dtype dtype : values()) {
+      if (dtype.code == code) {
+        return dtype;
+      }
+    }
+    return null;
   }
 
   /** The smallest magnitude that is not subnormal. */

@@ -21,7 +21,7 @@ import java.util.Map;
  * @param placements rows of one placement per mesh dimension, without repetition
  * @param optionalLayers ascending: layers that are frozen or tied to another. They need not be
  *     reported and do not enter the global norm
- * @param dtypes per layer: ordinal of the {@link Dtype} of its gradient, -1 of any other; null of a
+ * @param dtypes per layer: code of the {@link Dtype} of its gradient, -1 of any other; null of a
  *     layout made by release 0.1
  * @param depths per layer: position in the forward order of a weight, -1 of other kinds and where
  *     it is unknown; null likewise
@@ -121,7 +121,7 @@ public record Layout(
         classes,
         placements,
         Arrays.copyOf(optional, optionals),
-        manifest.layers().stream().mapToInt(layer -> Dtype.ordinalOf(layer.dtype())).toArray(),
+        manifest.layers().stream().mapToInt(layer -> Dtype.codeOf(layer.dtype())).toArray(),
         manifest.layers().stream().mapToInt(Layout::weightDepth).toArray(),
         "sum".equals(manifest.reduceOp()));
   }
@@ -152,7 +152,7 @@ public record Layout(
 
   /** The number format of the layer's gradient; null if it is none that is known. */
   public Dtype dtype(int layer) {
-    return dtypes == null || dtypes[layer] < 0 ? null : Dtype.values()[dtypes[layer]];
+    return dtypes == null ? null : Dtype.ofCode(dtypes[layer]);
   }
 
   /** Number of rank groups. */

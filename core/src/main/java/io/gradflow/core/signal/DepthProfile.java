@@ -16,8 +16,10 @@ import java.util.Locale;
  * @param t of the slope; its scatter is taken to be 0.001 octave at least
  * @param drop octaves lost over the whole depth
  * @param x, depth what was fitted, as it was given
+ * @param first, last the first and the last index with a known x
  */
-public record DepthProfile(double slope, double t, double drop, double[] x, int[] depth) {
+public record DepthProfile(
+    double slope, double t, double drop, double[] x, int[] depth, int first, int last) {
   private static final int MIN_LAYERS = 5;
   private static final int MIN_DEPTHS = 8;
   private static final double NOISE_FLOOR = 0.001;
@@ -99,7 +101,7 @@ public record DepthProfile(double slope, double t, double drop, double[] x, int[
     double slope = sdx / sdd;
     double residual = Math.max(sxx - slope * sdx, n * NOISE_FLOOR * NOISE_FLOOR);
     double t = slope / Math.sqrt(residual / (n - 2) / sdd);
-    return new DepthProfile(slope, t, slope * (depth[last] - depth[first]), x, depth);
+    return new DepthProfile(slope, t, slope * (depth[last] - depth[first]), x, depth, first, last);
   }
 
   /**
