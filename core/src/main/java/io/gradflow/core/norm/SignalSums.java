@@ -72,10 +72,11 @@ public record SignalSums(
    */
   static Long hash(LayerColumns columns, int at, int piece) {
     SignalColumns signals = columns.signals();
+    if (signals == null || signals.contentHash() == null) {
+      return null;
+    }
     long odd = new Hash64().add((long) piece).value() | 1;
-    return signals == null || signals.contentHash() == null
-        ? null
-        : (Long) (signals.contentHash()[at] * odd);
+    return signals.contentHash()[at] * odd;
   }
 
   /** Whether nobody has said anything yet: what is unknown then changes nothing. */
