@@ -289,8 +289,16 @@ class ClusterFaultTest {
               assertThat(step.norms().linf()).isEqualTo(other.norms().linf());
               assertThat(step.norms().finiteL2()).isEqualTo(other.norms().finiteL2());
               assertThat(step.norms().zeros()).isEqualTo(other.norms().zeros());
+              assertThat(step.signals())
+                  .usingRecursiveComparison()
+                  .withEqualsForType(Double::equals, Double.class)
+                  .withEqualsForType(Float::equals, Float.class)
+                  .isEqualTo(other.signals());
             });
-    assertThat(actual.windows).isEqualTo(expected.windows);
+    assertThat(actual.windows)
+        .usingRecursiveComparison()
+        .withEqualsForType(Double::equals, Double.class)
+        .isEqualTo(expected.windows);
     assertThat(actual.incidents.values().stream().map(ClusterFaultTest::identity))
         .containsExactlyInAnyOrderElementsOf(
             expected.incidents.values().stream().map(ClusterFaultTest::identity).toList());
