@@ -1,6 +1,7 @@
 package io.gradflow.core.shard;
 
 import io.gradflow.core.Hash64;
+import io.gradflow.core.signal.CountSketch;
 
 /**
  * What a rank says of its slices beyond norms: one array per statistic, aligned with the layers of
@@ -123,12 +124,15 @@ public record SignalColumns(
   }
 
   private static String fault(Sketches sketches, LayerColumns columns) {
-    if (sketches.values().length != sketches.layers().length * sketches.width()) {
+    if (sketches.width() != CountSketch.WIDTH
+        || sketches.values().length != sketches.layers().length * CountSketch.WIDTH) {
       return "expected "
-          + sketches.width()
+          + CountSketch.WIDTH
           + " sums in each of "
           + sketches.layers().length
-          + " sketches, got "
+          + " sketches, got a width of "
+          + sketches.width()
+          + " and "
           + sketches.values().length
           + " in all";
     }

@@ -2,8 +2,11 @@ package io.gradflow.core.norm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.gradflow.core.shard.Measurement;
 import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.shard.SignalColumns;
+import io.gradflow.core.shard.Sketches;
 import io.gradflow.core.shard.Stage;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -632,6 +635,30 @@ class ClosingTest {
         .isEqualTo(
             "run run-1 attempt 1000 stream main step 0 rank 0: expected 0 to 4 elements in layer"
                 + " 0, got 5; fix the publisher");
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void sketchesOfAnotherWidthAreRejectedForTheyCompareWithNone() {
+    Merging merging = new Merging(run).manifested();
+    SignalColumns narrow =
+        new SignalColumns(
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            new Sketches(new int[] {0}, 2, new float[2]));
+    merging.send(run.aShard().columns(Measurement.of(new float[4]).with(narrow)).build());
+    assertThat(merging.rejections).hasSize(1).allMatch(r -> r.reason().equals("bad-shard"));
+    assertThat(merging.rejections.get(0).detail())
+        .contains("expected 64 sums in each of 1 sketches, got a width of 2 and 2 in all");
     nothingIsRetained(merging);
   }
 }
