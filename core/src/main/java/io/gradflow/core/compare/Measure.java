@@ -1,5 +1,6 @@
 package io.gradflow.core.compare;
 
+import io.gradflow.core.norm.LayerSignal;
 import java.util.function.ToDoubleFunction;
 
 /** What of a layer is compared; a further one is a further constant here. */
@@ -11,25 +12,25 @@ public enum Measure {
   ZERO_FRACTION("zero fraction", Scale.PLAIN, LayerReading::zeroFraction),
 
   /** Largest magnitude over RMS: how much of the gradient sits in few elements. */
-  CREST("crest factor", Scale.OCTAVES, layer -> layer.linf() / layer.rms()),
+  CREST("crest factor", Scale.OCTAVES, layer -> layer.signal(LayerSignal.CREST)),
 
   /** Magnitude of the elements' mean over their standard deviation. */
-  SNR("element SNR", Scale.OCTAVES, LayerReading::snr),
+  SNR("element SNR", Scale.OCTAVES, layer -> layer.signal(LayerSignal.SNR)),
 
   /** Cosine with the gradient of the step before. */
-  COSINE("cosine to the last step", Scale.PLAIN, LayerReading::cosine),
+  COSINE("cosine to the last step", Scale.PLAIN, layer -> layer.signal(LayerSignal.COSINE)),
 
   /** Norm of the last update over that of the weights. */
-  UPDATE_RATIO("update ratio", Scale.OCTAVES, layer -> layer.updateNorm() / layer.weightNorm()),
+  UPDATE_RATIO("update ratio", Scale.OCTAVES, layer -> layer.signal(LayerSignal.UPDATE_RATIO)),
 
   /** Norm of the gradient over that of the weights. */
-  TRUST_RATIO("trust ratio", Scale.OCTAVES, layer -> layer.l2() / layer.weightNorm()),
+  TRUST_RATIO("trust ratio", Scale.OCTAVES, layer -> layer.signal(LayerSignal.TRUST_RATIO)),
 
   /**
    * Zeros, or saturated activations where these are sent, above the layer's own baseline, in
    * percentage points.
    */
-  SATURATION("saturation, points", Scale.PLAIN, LayerReading::saturation);
+  SATURATION("saturation, points", Scale.PLAIN, layer -> layer.signal(LayerSignal.SATURATION));
 
   private final String label;
   private final Scale scale;

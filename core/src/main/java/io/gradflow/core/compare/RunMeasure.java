@@ -36,10 +36,10 @@ public enum RunMeasure {
   /** How often the trainer clips. */
   CLIPPED_FRACTION("clipped fraction", Scale.PLAIN, signal(RunSignals::clippedFraction)),
 
-  /** Octaves below the end of the 16-bit dtype. */
+  /** Octaves between the largest magnitude and the end of its dtype. */
   HEADROOM("headroom, octaves", Scale.PLAIN, signal(RunSignals::headroom)),
 
-  /** Share of subnormals in 16-bit layers. */
+  /** Share of subnormals among the elements that are not zero. */
   UNDERFLOW("underflow", Scale.PLAIN, signal(RunSignals::underflow));
 
   private final String label;

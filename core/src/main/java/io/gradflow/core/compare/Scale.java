@@ -1,5 +1,7 @@
 package io.gradflow.core.compare;
 
+import io.gradflow.core.signal.Octaves;
+
 /** The scale on which values of a measure are averaged and compared. */
 public enum Scale {
   /**
@@ -10,11 +12,9 @@ public enum Scale {
   /** As it is: fractions, losses, slopes. */
   PLAIN;
 
-  private static final double LN2 = Math.log(2);
-
   /** The value on this scale, NaN where it has none or is not finite. */
   double of(double value) {
-    double scaled = this == PLAIN ? value : value > 0 ? Math.log(value) / LN2 : Double.NaN;
+    double scaled = this == PLAIN ? value : value > 0 ? Octaves.log2(value) : Double.NaN;
     return Double.isFinite(scaled) ? scaled : Double.NaN;
   }
 }

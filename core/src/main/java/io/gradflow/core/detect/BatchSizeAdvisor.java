@@ -4,6 +4,7 @@ import static io.gradflow.core.detect.FindingKind.ADVICE_BATCH_SIZE;
 
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.signal.Octaves;
 
 /**
  * {@link FindingKind#ADVICE_BATCH_SIZE}: a larger batch where the gradient is mostly noise, or a
@@ -24,7 +25,6 @@ import io.gradflow.core.norm.Step;
  * a network learns: advice holds for the present.
  */
 public final class BatchSizeAdvisor {
-  private static final double LN2 = Math.log(2);
 
   private BatchSizeAdvisor() {}
 
@@ -56,7 +56,7 @@ public final class BatchSizeAdvisor {
     if (!(noise > 0 && batch > 0)) {
       return state;
     }
-    double apart = Math.log(batch / noise) / LN2;
+    double apart = Octaves.log2(batch / noise);
     double size = Math.abs(apart);
     boolean small = apart < 0;
     boolean over = size > settings.octaves();

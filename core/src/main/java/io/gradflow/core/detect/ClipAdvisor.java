@@ -4,6 +4,7 @@ import static io.gradflow.core.detect.FindingKind.ADVICE_CLIP;
 
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.shard.Clip;
+import io.gradflow.core.signal.Octaves;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -22,7 +23,6 @@ import java.util.List;
  * whose stages have a part of the norm each.
  */
 public final class ClipAdvisor {
-  private static final double LN2 = Math.log(2);
 
   private ClipAdvisor() {}
 
@@ -56,7 +56,7 @@ public final class ClipAdvisor {
         || Double.isNaN(run.clippedFraction())) {
       return state;
     }
-    double apart = Math.log(clip.norm() / run.advisedClip()) / LN2;
+    double apart = Octaves.log2(clip.norm() / run.advisedClip());
     double size = Math.abs(apart);
     double clipped = run.clippedFraction();
     boolean always = clipped > settings.clipped();

@@ -2,6 +2,7 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.EXPLODING_TREND;
 
+import io.gradflow.core.signal.Octaves;
 import java.util.Arrays;
 
 /**
@@ -199,7 +200,8 @@ public final class ExplodingTrendDetector {
       double rise,
       Verdicts out) {
     int i = ranking.at(place);
-    double headroom = reading.table().overflowOctave(i) - log2(reading.step().norms().linf()[i]);
+    double headroom =
+        reading.table().overflowOctave(i) - Octaves.log2(reading.step().norms().linf()[i]);
     long overflow = reading.stepNumber() + (long) Math.ceil(headroom / slope);
     out.layer(
         EXPLODING_TREND,
@@ -220,9 +222,5 @@ public final class ExplodingTrendDetector {
                 Wording.number(100 * (Math.pow(2, slope) - 1)),
                 reading.table().dtype(i),
                 overflow));
-  }
-
-  private static double log2(double value) {
-    return Math.log(value) / Math.log(2);
   }
 }

@@ -4,6 +4,7 @@ import static io.gradflow.core.detect.FindingKind.ADVICE_INITIALISATION;
 
 import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.signal.DepthProfile;
+import io.gradflow.core.signal.Octaves;
 import java.util.Arrays;
 
 /**
@@ -36,8 +37,6 @@ public final class InitialisationAdvisor {
 
   /** The subject of advice about all layers. */
   private static final int ALL = -1;
-
-  private static final double LN2 = Math.log(2);
 
   private InitialisationAdvisor() {}
 
@@ -127,7 +126,7 @@ public final class InitialisationAdvisor {
       double norm = signals.weightNorm()[i];
       weights[i] =
           norm > 0
-              ? Math.log(norm / Math.sqrt((double) reading.table().elements(i))) / LN2
+              ? Octaves.log2(norm / Math.sqrt((double) reading.table().elements(i)))
               : Double.NaN;
     }
     Spread spread = Spread.of(weights, reading.table().weights());

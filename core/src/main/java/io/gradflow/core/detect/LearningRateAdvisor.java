@@ -2,7 +2,9 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.ADVICE_LEARNING_RATE;
 
-import io.gradflow.core.norm.StepSignals;
+import io.gradflow.core.norm.LayerSignal;
+import io.gradflow.core.norm.Step;
+import io.gradflow.core.signal.Octaves;
 import java.util.Arrays;
 
 /**
@@ -29,7 +31,6 @@ import java.util.Arrays;
 public final class LearningRateAdvisor {
   private static final double GAIN = 0.05;
   private static final double LEAST_SCATTERS = 3;
-  private static final double LN2 = Math.log(2);
 
   private LearningRateAdvisor() {}
 
@@ -75,12 +76,8 @@ public final class LearningRateAdvisor {
   }
 
   static void observe(Reading reading, State state, Settings settings, Verdicts out) {
-    StepSignals signals = reading.step().signals();
-    if (signals == null || signals.updateNorm() == null || signals.weightNorm() == null) {
-      return;
-    }
     LayerTable table = reading.table();
-    double[] ratios = ratios(signals);
+    double[] ratios = ratios(reading.step());
     Spread spread = Spread.of(ratios, table.weights());
     if (spread == null) {
       return;
@@ -138,12 +135,12 @@ public final class LearningRateAdvisor {
         "Multiply the learning rate of %s by %s.".formatted(label, Wording.factor(-apart)));
   }
 
-  private static double[] ratios(StepSignals signals) {
-    double[] ratios = new double[signals.weightNorm().length];
+  /** In octaves; NaN where a layer's is unknown or 0. */
+  private static double[] ratios(Step step) {
+    double[] ratios = new double[step.norms().size()];
     for (int i = 0; i < ratios.length; i++) {
-      double update = signals.updateNorm()[i];
-      double weight = signals.weightNorm()[i];
-      ratios[i] = update > 0 && weight > 0 ? Math.log(update / weight) / LN2 : Double.NaN;
+      double ratio = LayerSignal.UPDATE_RATIO.of(step, i);
+      ratios[i] = ratio > 0 ? Octaves.log2(ratio) : Double.NaN;
     }
     return ratios;
   }

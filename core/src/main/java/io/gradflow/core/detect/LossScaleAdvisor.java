@@ -4,6 +4,7 @@ import static io.gradflow.core.detect.FindingKind.ADVICE_LOSS_SCALE;
 
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.signal.Octaves;
 
 /**
  * {@link FindingKind#ADVICE_LOSS_SCALE}: another loss scale for gradients in float16.
@@ -24,7 +25,6 @@ import io.gradflow.core.norm.StepScalars;
  * no scale is right; formats other than float16, which need none.
  */
 public final class LossScaleAdvisor {
-  private static final double LN2 = Math.log(2);
 
   private LossScaleAdvisor() {}
 
@@ -55,7 +55,7 @@ public final class LossScaleAdvisor {
     }
     StepScalars scalars = reading.step().scalars();
     double scale = scalars.lossScale() == null ? 1 : scalars.lossScale();
-    double apart = Math.log(scale / run.advisedLossScale()) / LN2;
+    double apart = Octaves.log2(scale / run.advisedLossScale());
     boolean tooLarge = run.headroom() < settings.headroom() && apart >= settings.octaves();
     boolean tooSmall = run.underflow() > settings.underflow() && apart <= -settings.octaves();
     boolean overHalf = Math.abs(apart) >= settings.octaves() / 2;

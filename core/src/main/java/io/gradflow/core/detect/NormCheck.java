@@ -4,6 +4,7 @@ import io.gradflow.core.norm.RankEvidence;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.MeshAxis;
+import io.gradflow.core.signal.Octaves;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -333,7 +334,7 @@ final class NormCheck {
           "it is 1/%d of that, as if %1$d micro-batches were averaged twice".formatted(k),
           "Divide by the number of micro-batches once");
     }
-    double octaves = log2(norm / said);
+    double octaves = Octaves.log2(norm / said);
     if (step.scalars().lossScale() == null
         && octaves > FEWEST_OCTAVES_OF_A_SCALE - 0.5
         && octaves < Float.MAX_EXPONENT) {
@@ -344,10 +345,6 @@ final class NormCheck {
               .formatted(digits(scale)),
           "Declare lossScale");
     }
-  }
-
-  private static double log2(double value) {
-    return Math.log(value) / Math.log(2);
   }
 
   private void supposeFormats(double said) {

@@ -71,22 +71,7 @@ final class Verdicts {
       double threshold,
       String unit,
       String message) {
-    add(
-        new Finding(
-            kind,
-            policy.mode(kind) == Rule.Mode.SHADOW,
-            severity,
-            reading.table().name(layer),
-            null,
-            onset,
-            score,
-            observed,
-            threshold,
-            unit,
-            reading.tailSteps(layer),
-            reading.tail(layer),
-            message,
-            null));
+    tailed(kind, severity, reading, layer, onset, score, observed, threshold, unit, message, null);
   }
 
   /** Adds a finding that has no tail; layer and rank may be null. */
@@ -150,11 +135,37 @@ final class Verdicts {
       String unit,
       String message,
       String advice) {
+    tailed(
+        kind,
+        Severity.INFO,
+        reading,
+        layer,
+        onset,
+        score,
+        observed,
+        threshold,
+        unit,
+        message,
+        advice);
+  }
+
+  private void tailed(
+      FindingKind kind,
+      Severity severity,
+      Reading reading,
+      int layer,
+      long onset,
+      double score,
+      double observed,
+      double threshold,
+      String unit,
+      String message,
+      String advice) {
     add(
         new Finding(
             kind,
             policy.mode(kind) == Rule.Mode.SHADOW,
-            Severity.INFO,
+            severity,
             layer < 0 ? null : reading.table().name(layer),
             null,
             onset,

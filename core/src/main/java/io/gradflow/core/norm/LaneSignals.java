@@ -58,13 +58,14 @@ public record LaneSignals(
     float[] errors = unknown(layers);
     boolean dots = lastStep >= 0 && step.previousStep() == lastStep;
     boolean byDots = dots && cosinesByDots(step, cosines, errors);
-    boolean bySketches = !byDots && cosinesBySketches(step, cosines, errors);
+    double[][] latest = step.sketches();
+    boolean bySketches = !byDots && latest != null && cosinesBySketches(latest, cosines, errors);
     double cosine =
         byDots ? Direction.cosine(step.dotPrevious(), step.globalNorm(), globalNorm) : Double.NaN;
     double error = Double.isNaN(cosine) ? Double.NaN : 0;
     if (bySketches) {
-      double[] now = step.globalSketch();
-      double[] before = sum(sketches, step);
+      double[] now = step.sumOfCounting(latest);
+      double[] before = step.sumOfCounting(sketches);
       double estimate = now == null || before == null ? Double.NaN : Direction.cosine(now, before);
       if (Direction.tells(estimate, now == null ? 1 : now.length)) {
         cosine = estimate;
@@ -92,7 +93,6 @@ public record LaneSignals(
             others.zClip().threshold(),
             Double.isNaN(others.adaGc().coefficient()) ? -1 : others.adaGc().layers(),
             others.adaGc().coefficient() * step.globalNorm());
-    double[][] latest = step.sketches();
     return new Observation(
         new LaneSignals(
             step.step(),
@@ -119,10 +119,10 @@ public record LaneSignals(
     return any;
   }
 
-  private boolean cosinesBySketches(SignalReport step, float[] cosines, float[] errors) {
+  private boolean cosinesBySketches(double[][] latest, float[] cosines, float[] errors) {
     boolean any = false;
     for (int layer = 0; layer < sketches.length; layer++) {
-      double[] now = step.sketch(layer);
+      double[] now = latest[layer];
       double[] before = sketches[layer];
       if (now == null || before == null || now.length != before.length) {
         continue;
@@ -135,20 +135,6 @@ public record LaneSignals(
       }
     }
     return any;
-  }
-
-  /** Over the layers that count toward the global norm; null if one is missing. */
-  private static double[] sum(double[][] rows, SignalReport step) {
-    double[] sum = null;
-    for (int layer = 0; layer < rows.length; layer++) {
-      if (step.counts(layer)) {
-        if (rows[layer] == null) {
-          return null;
-        }
-        sum = RankRows.sum(sum, rows[layer]);
-      }
-    }
-    return sum;
   }
 
   private float[] saturations(SignalReport step) {

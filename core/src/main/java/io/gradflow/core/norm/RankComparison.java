@@ -13,7 +13,7 @@ package io.gradflow.core.norm;
  * @param spectrum shares of the eigenvalues of the ranks' Gram matrix, from sketches, largest
  *     first; null without
  * @param effectiveRanks (sum of these eigenvalues)^2 over the sum of their squares: 1 when all
- *     ranks point the same way, their number when none has to do with another; NaN without
+ *     ranks point the same way, their number when none has to do with another; null without
  * @param perLayer row length of the two columns below; 0 without
  * @param leastCoherentRanks layers x perLayer: ranks whose gradient of the layer agrees least with
  *     the mean of the others, least first; -1 where there are fewer; null without

@@ -72,7 +72,7 @@ final class SignalReport {
   }
 
   /** Whether the layer is one of those that the global norm is of. */
-  boolean counts(int layer) {
+  private boolean counts(int layer) {
     return !layout.isOptional(layer);
   }
 
@@ -105,8 +105,7 @@ final class SignalReport {
     return sumOfCounting(this::dotPrevious);
   }
 
-  /** Null if it is not known. */
-  double[] sketch(int layer) {
+  private double[] sketch(int layer) {
     LayerSums best = whole[layer] ? best(layer) : null;
     return best == null || best.signals() == null ? null : best.signals().sketch(layer);
   }
@@ -122,16 +121,15 @@ final class SignalReport {
     return any ? rows : null;
   }
 
-  /** The sketch of all layers of the global norm; null if one lacks it. */
-  double[] globalSketch() {
+  /** The sum of such rows over the layers of the global norm; null if one lacks it. */
+  double[] sumOfCounting(double[][] rows) {
     double[] sum = null;
-    for (int layer = 0; layer < layout.layerCount(); layer++) {
+    for (int layer = 0; layer < rows.length; layer++) {
       if (counts(layer)) {
-        double[] row = sketch(layer);
-        if (row == null) {
+        if (rows[layer] == null) {
           return null;
         }
-        sum = RankRows.sum(sum, row);
+        sum = RankRows.sum(sum, rows[layer]);
       }
     }
     return sum;
@@ -330,9 +328,7 @@ final class SignalReport {
   }
 
   private double log2Rms(int layer) {
-    return whole[layer] && norms.rms()[layer] > 0
-        ? Math.log(norms.rms()[layer]) / Math.log(2)
-        : Double.NaN;
+    return whole[layer] && norms.rms()[layer] > 0 ? Octaves.log2(norms.rms()[layer]) : Double.NaN;
   }
 
   private Histograms histograms() {

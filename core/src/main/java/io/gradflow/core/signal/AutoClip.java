@@ -26,7 +26,7 @@ public record AutoClip(int[] counts) {
 
   /** Adds a norm, then says to what it would be clipped. */
   Clipping observe(double norm) {
-    double octaves = Math.log(norm) / Math.log(2) + OCTAVES;
+    double octaves = Octaves.log2(norm) + OCTAVES;
     counts[(int) Math.max(0, Math.min(BINS - 1, Math.floor(octaves * BINS_AN_OCTAVE)))]++;
     return Clipping.to(threshold(), norm);
   }

@@ -22,6 +22,12 @@ public record Octaves(int[] bins, long[] counts) {
   public static final int SLOTS = 128 - LOWEST + 1;
 
   private static final int LEAST_FLOAT_EXPONENT = -149;
+  private static final double LN2 = Math.log(2);
+
+  /** A value in octaves; by how many it exceeds 1. */
+  public static double log2(double value) {
+    return Math.log(value) / LN2;
+  }
 
   /** The bin of a finite value that is not zero: floor(log2 |v|). */
   public static int bin(float value) {

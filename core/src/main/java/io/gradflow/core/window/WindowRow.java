@@ -1,6 +1,7 @@
 package io.gradflow.core.window;
 
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.signal.Octaves;
 import java.util.Arrays;
 
 /**
@@ -53,6 +54,6 @@ public record WindowRow(
 
   /** NaN of a layer that has none, or only zeros. */
   double log2Rms(int layer) {
-    return rms[layer] > 0 ? Math.log(rms[layer]) / Math.log(2) : Double.NaN;
+    return rms[layer] > 0 ? Octaves.log2(rms[layer]) : Double.NaN;
   }
 }
