@@ -13,6 +13,9 @@ final class Alarms {
   /** Episodes less far apart are one. */
   static final long APART = 50;
 
+  /** Readings kept of an episode; of more the last ones are replaced. */
+  private static final int READINGS = 32;
+
   private final List<Open> alarms = new ArrayList<>();
 
   private static final class Open {
@@ -60,7 +63,9 @@ final class Alarms {
             && readings.get(readings.size() - 1).layers().equals(reading.layers())
             && readings.get(readings.size() - 1).ranks().equals(reading.ranks())
             && readings.get(readings.size() - 1).cause() == reading.cause();
-    if (!repeats) {
+    if (!repeats && readings.size() == READINGS) {
+      readings.set(READINGS - 1, reading);
+    } else if (!repeats) {
       readings.add(reading);
     }
     if (pages && alarm.paged < 0) {
