@@ -72,10 +72,7 @@ public final class NormMachines {
    * @param unused is told what could not be used, and why
    */
   public NormMachines(
-      String runId,
-      Consumer<Step> steps,
-      Consumer<LayerWindow> windows,
-      Consumer<String> unused) {
+      String runId, Consumer<Step> steps, Consumer<LayerWindow> windows, Consumer<String> unused) {
     Matrices matrices = new PlainMatrices();
     this.steps = steps;
     this.windows = windows;

@@ -14,8 +14,8 @@ import java.util.function.DoubleFunction;
  * steps in which it holds; {@link Alarms} makes episodes of that. None names a cause; those that
  * look at single tensors name layers.
  *
- * <p>Where a rule is a clipper's (ZClip, AutoClip, AdaGC), it speaks when it would clip: as an alarm
- * it was never meant, and its figures say what becomes of it if it is taken for one.
+ * <p>Where a rule is a clipper's (ZClip, AutoClip, AdaGC), it speaks when it would clip: as an
+ * alarm it was never meant, and its figures say what becomes of it if it is taken for one.
  */
 final class Baselines {
   private static final double[] LINEAR = {8, 4, 2.83, 2, 1.41, 1, 0.71, 0.5, 0.35};
@@ -40,7 +40,8 @@ final class Baselines {
         new Baseline("OLMo-core", LINEAR, OlmoCore::new),
         new Baseline("Megatron-LM", LINEAR, Megatron::new),
         new Baseline("ZClip", LINEAR, ZClip::new),
-        new Baseline("AutoClip", new double[] {10, 9.99, 9.9, 9.5, 9, 7.5, 5, 2.5, 1}, AutoClip::new),
+        new Baseline(
+            "AutoClip", new double[] {10, 9.99, 9.9, 9.5, 9, 7.5, 5, 2.5, 1}, AutoClip::new),
         new Baseline("AdaGC", LINEAR, AdaGc::new),
         new Baseline("Lightning SpikeDetection", LINEAR, Lightning::new),
         new Baseline("W&B automation", LINEAR, WandbAutomation::new),
@@ -100,9 +101,7 @@ final class Baselines {
       }
       lastSteps.put(step.id().stream(), at);
       List<String> named =
-          streams
-              .computeIfAbsent(step.id().stream(), stream -> rule.apply(factor))
-              .observe(view);
+          streams.computeIfAbsent(step.id().stream(), stream -> rule.apply(factor)).observe(view);
       if (named != null) {
         alarms.raise(new Alarm.Reading(at, null, named, List.of(), "step " + at), false);
       }
@@ -482,8 +481,7 @@ final class Baselines {
 
     private boolean isFar(Window window, double value) {
       boolean far =
-          window.size() == 30
-              && Math.abs(value - window.mean()) > sigmas * window.deviation();
+          window.size() == 30 && Math.abs(value - window.mean()) > sigmas * window.deviation();
       window.add(value);
       return far;
     }

@@ -50,9 +50,7 @@ final class Contest {
   }
 
   private static List<List<RunScore>> lists() {
-    return IntStream.range(0, BUDGET)
-        .<List<RunScore>>mapToObj(i -> new ArrayList<>())
-        .toList();
+    return IntStream.range(0, BUDGET).<List<RunScore>>mapToObj(i -> new ArrayList<>()).toList();
   }
 
   /** What all sensitivities of all systems made of one run, by system and factor. */
@@ -141,8 +139,7 @@ final class Contest {
         .orElseThrow();
   }
 
-  private static List<Score> scores(
-      Watcher system, Map<Watcher, List<List<RunScore>>> of) {
+  private static List<Score> scores(Watcher system, Map<Watcher, List<List<RunScore>>> of) {
     return of.get(system).stream().map(runs -> new Score(runs, system.classifies())).toList();
   }
 
@@ -205,11 +202,7 @@ final class Contest {
     }
     return best == null
         ? new Match(other, Double.NaN, Double.NaN, Double.NaN)
-        : new Match(
-            other,
-            best.factor(),
-            best.score().recall(),
-            best.score().classless().recall());
+        : new Match(other, best.factor(), best.score().recall(), best.score().classless().recall());
   }
 
   /**

@@ -81,8 +81,7 @@ final class Pictures {
 
   private static double across(double rate, double left, double right) {
     double shown = Math.max(LEAST_RATE, Math.min(MOST_RATE, Double.isNaN(rate) ? 0 : rate));
-    return left
-        + (right - left) * Math.log(shown / LEAST_RATE) / Math.log(MOST_RATE / LEAST_RATE);
+    return left + (right - left) * Math.log(shown / LEAST_RATE) / Math.log(MOST_RATE / LEAST_RATE);
   }
 
   private static String figure(double value) {
@@ -110,7 +109,10 @@ final class Pictures {
     for (Map.Entry<String, Score> family : families.entrySet()) {
       double y = top + row * (at++ + 0.5);
       svg.text(left - 10, y + 4, "end", family.getKey());
-      Score score = family.getValue().episodes() == 0 ? family.getValue().expectedMisses() : family.getValue();
+      Score score =
+          family.getValue().episodes() == 0
+              ? family.getValue().expectedMisses()
+              : family.getValue();
       double[] delays = score.classless().delays(episode -> true);
       for (double delay : delays) {
         svg.dot(along(delay, left, right), y, 4, Svg.COLOURS.get(0), 0.5);
@@ -134,8 +136,7 @@ final class Pictures {
     int top = 150;
     int width = 48;
     int height = 20;
-    Svg svg =
-        new Svg(left + width * rows.size() + 110, top + height * families.size() + 20);
+    Svg svg = new Svg(left + width * rows.size() + 110, top + height * families.size() + 20);
     svg.label(10, 16, null, "Share of the faults found, whatever cause is named (" + tuning + ")");
     for (int column = 0; column < rows.size(); column++) {
       svg.slanted(left + width * (column + 0.5), top - 8, rows.get(column).name());

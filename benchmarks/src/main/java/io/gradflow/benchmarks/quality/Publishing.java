@@ -154,8 +154,7 @@ final class Publishing implements ZooObserver {
       machines.notice(lane.manifest);
     }
     StepId id =
-        new StepId(
-            runId, FIRST_ATTEMPT + step.attempt(), streams.get(step.stream()), step.step());
+        new StepId(runId, FIRST_ATTEMPT + step.attempt(), streams.get(step.stream()), step.step());
     publish(lane, step, id);
     lane.lastStep = step.step();
     lane.previous = copy(step.reduced());
@@ -182,7 +181,13 @@ final class Publishing implements ZooObserver {
       float[][] reduced = sliced(step.reduced(), rank);
       LayerColumns columns = measured(lane.manifest, Set.of(), local);
       delivery.send(
-          shard(lane, step, id, rank, Stage.LOCAL, beside(columns, null, null, null, dots(local, reduced, 1), null, null)));
+          shard(
+              lane,
+              step,
+              id,
+              rank,
+              Stage.LOCAL,
+              beside(columns, null, null, null, dots(local, reduced, 1), null, null)));
       if (!everyReplica && rank > 0) {
         continue;
       }
@@ -197,8 +202,7 @@ final class Publishing implements ZooObserver {
     float[] dots =
         lane.previous == null
             ? null
-            : dots(
-                gradient, sliced(lane.previous, rank), step.lossScale() / lane.previousScale);
+            : dots(gradient, sliced(lane.previous, rank), step.lossScale() / lane.previousScale);
     float[] updates = step.updateNorms() == null ? null : new float[gradient.length];
     if (updates != null) {
       double share = Math.sqrt(options.tensorParallel());

@@ -90,7 +90,8 @@ final class Quality implements Callable<Integer> {
   @Option(
       names = "--format",
       paramLabel = "FORMAT",
-      description = "text, markdown or json (${DEFAULT-VALUE}); json is one object on the last line",
+      description =
+          "text, markdown or json (${DEFAULT-VALUE}); json is one object on the last line",
       defaultValue = "text")
   private Format format;
 
@@ -203,9 +204,7 @@ final class Quality implements Callable<Integer> {
           Long.parseLong(familyAndSeed.substring(colon + 1)));
     } catch (NumberFormatException e) {
       throw new ParameterException(
-          spec.commandLine(),
-          "expected FAMILY:SEED, e.g. dead-layer:3; got: " + familyAndSeed,
-          e);
+          spec.commandLine(), "expected FAMILY:SEED, e.g. dead-layer:3; got: " + familyAndSeed, e);
     }
   }
 
@@ -312,8 +311,7 @@ final class Quality implements Callable<Integer> {
     }
 
     synchronized void end(String what) {
-      writer.printf(
-          "quality: %s, %d s%n", what, (System.currentTimeMillis() - started) / 1000);
+      writer.printf("quality: %s, %d s%n", what, (System.currentTimeMillis() - started) / 1000);
       writer.flush();
     }
   }

@@ -46,7 +46,9 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
   /** The tables with aligned columns, and a line for whatever went wrong. */
   String text() {
     StringBuilder text = new StringBuilder();
-    sections().forEach((title, lines) -> text.append(title).append('\n').append(aligned(lines)).append('\n'));
+    sections()
+        .forEach(
+            (title, lines) -> text.append(title).append('\n').append(aligned(lines)).append('\n'));
     return text.append(wrong()).toString();
   }
 
@@ -185,7 +187,9 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
         score.runs().stream()
             .flatMap(run -> run.found().stream())
             .filter(found -> found.any() >= 0 && found.classed() < 0)
-            .map(found -> found.named() == null ? "none" : found.named().name().toLowerCase(Locale.ROOT))
+            .map(
+                found ->
+                    found.named() == null ? "none" : found.named().name().toLowerCase(Locale.ROOT))
             .collect(Collectors.groupingBy(cause -> cause, TreeMap::new, Collectors.counting()));
     return causes.entrySet().stream()
         .map(entry -> entry.getKey() + " " + entry.getValue())
@@ -207,8 +211,7 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
       line.add(Integer.toString(counted(own().byFamily().get(family)).episodes()));
       for (Contest.Row row : rows) {
         Score score = counted(row.score().byFamily().get(family));
-        line.add(
-            delivery && !row.name().equals(OWN) ? "–" : share(score.classless().recall()));
+        line.add(delivery && !row.name().equals(OWN) ? "–" : share(score.classless().recall()));
       }
       (delivery ? outside : lines).add(line);
     }
@@ -299,7 +302,8 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
                     Integer.toString(runs.size()),
                     "%,d".formatted(runs.stream().mapToLong(run -> run.run().steps()).sum()),
                     Integer.toString(runs.stream().mapToInt(run -> run.falseAlarms().size()).sum()),
-                    Integer.toString(runs.stream().mapToInt(run -> run.falsePages().size()).sum()))));
+                    Integer.toString(
+                        runs.stream().mapToInt(run -> run.falsePages().size()).sum()))));
     return lines;
   }
 

@@ -41,7 +41,14 @@ record RunScore(
    *     named or none is to be; {@link #WRONG} if it is not among the first three
    * @param rank likewise
    */
-  record Found(Truth.Episode episode, long any, long classed, Truth.Cause named, int alarms, int layer, int rank) {
+  record Found(
+      Truth.Episode episode,
+      long any,
+      long classed,
+      Truth.Cause named,
+      int alarms,
+      int layer,
+      int rank) {
     static final int UNNAMED = -1;
     static final int WRONG = NAMED;
   }

@@ -103,7 +103,8 @@ final class Score {
             .map(
                 run -> {
                   Trace.About about = run.run();
-                  Truth truth = new Truth(about.truth().episodes(), about.truth().excluded(), false);
+                  Truth truth =
+                      new Truth(about.truth().episodes(), about.truth().excluded(), false);
                   return new RunScore(
                       new Trace.About(
                           about.family(),

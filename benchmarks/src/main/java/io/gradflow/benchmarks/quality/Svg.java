@@ -37,8 +37,7 @@ final class Svg {
 
   /** A text that reads upwards to the right. */
   void slanted(double x, double y, String text) {
-    add(
-        "<text transform=\"translate(%.1f %.1f) rotate(-45)\">%s</text>", x, y, escaped(text));
+    add("<text transform=\"translate(%.1f %.1f) rotate(-45)\">%s</text>", x, y, escaped(text));
   }
 
   /** A faint line of the grid. */
