@@ -36,7 +36,7 @@ final class Alarms {
    * An alert.
    *
    * @param pages whether it wakes somebody
-   * @return the episode it belongs to, for {@link #say}, {@link #lasts} and {@link #isNear}
+   * @return the episode it belongs to, for {@link #say} and {@link #lasts}
    */
   int raise(Alarm.Reading reading, boolean pages) {
     for (int i = alarms.size() - 1; i >= 0; i--) {
