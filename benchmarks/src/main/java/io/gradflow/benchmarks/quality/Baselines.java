@@ -186,7 +186,8 @@ final class Baselines {
           named = hit(3, named, layer);
         }
         double close =
-            1e-5 * view.weightNorm(i) + 1e-8 * Math.sqrt(view.declared().get(i).elements());
+            1e-5 * view.weightNorm(i)
+                + 1e-8 * Math.sqrt((double) view.declared().get(i).elements());
         unchanged[i] = view.updateNorm(i) <= close / factor ? unchanged[i] + 1 : 0;
         if (unchanged[i] >= 2) {
           named = hit(4, named, layer);
@@ -278,8 +279,9 @@ final class Baselines {
 
     @Override
     public List<String> observe(TrainerView view) {
-      boolean hit = isFar(losses, view.loss()) | isFar(norms, view.globalNorm());
-      return hit ? UNNAMED : null;
+      boolean loss = isFar(losses, view.loss());
+      boolean norm = isFar(norms, view.globalNorm());
+      return loss || norm ? UNNAMED : null;
     }
 
     private boolean isFar(Window window, double value) {
@@ -475,8 +477,9 @@ final class Baselines {
 
     @Override
     public List<String> observe(TrainerView view) {
-      boolean hit = isFar(losses, view.loss()) | isFar(norms, view.globalNorm());
-      return hit ? UNNAMED : null;
+      boolean loss = isFar(losses, view.loss());
+      boolean norm = isFar(norms, view.globalNorm());
+      return loss || norm ? UNNAMED : null;
     }
 
     private boolean isFar(Window window, double value) {

@@ -120,6 +120,6 @@ final class TrainerView {
 
   /** Root of the mean square of the layer's weights. */
   double weightSpread(int layer) {
-    return weightNorm(layer) / Math.sqrt(declared().get(layer).elements());
+    return weightNorm(layer) / Math.sqrt((double) declared().get(layer).elements());
   }
 }
