@@ -29,14 +29,17 @@ final class Contest {
   static final double FALSE_ALERTS = 0.05;
 
   private final List<Watcher> systems;
+  private final boolean sweeps;
   private final Map<Watcher, List<List<RunScore>>> evaluated = new LinkedHashMap<>();
   private final Map<Watcher, List<List<RunScore>>> tuned = new LinkedHashMap<>();
 
   /**
    * @param systems the first is the one that the others are compared with
+   * @param sweeps whether all sensitivities are tried, not the defaults alone
    */
-  Contest(List<Watcher> systems) {
+  Contest(List<Watcher> systems, boolean sweeps) {
     this.systems = List.copyOf(systems);
+    this.sweeps = sweeps;
     for (Watcher system : systems) {
       if (system.factors().length != BUDGET
           || Arrays.stream(system.factors()).noneMatch(f -> f == system.standard())) {
@@ -44,13 +47,19 @@ final class Contest {
             "%s: expected %d factors, the default among them, got %s"
                 .formatted(system.name(), BUDGET, Arrays.toString(system.factors())));
       }
-      evaluated.put(system, lists());
-      tuned.put(system, lists());
+      evaluated.put(system, lists(system));
+      tuned.put(system, lists(system));
     }
   }
 
-  private static List<List<RunScore>> lists() {
-    return IntStream.range(0, BUDGET).<List<RunScore>>mapToObj(i -> new ArrayList<>()).toList();
+  private List<List<RunScore>> lists(Watcher system) {
+    return Arrays.stream(factors(system))
+        .<List<RunScore>>mapToObj(factor -> new ArrayList<>())
+        .toList();
+  }
+
+  private double[] factors(Watcher system) {
+    return sweeps ? system.factors() : new double[] {system.standard()};
   }
 
   /** What all sensitivities of all systems made of one run, by system and factor. */
@@ -60,7 +69,7 @@ final class Contest {
   Verdict watch(Trace trace) throws IOException {
     Map<Watcher, List<Watcher.Watch>> watches = new LinkedHashMap<>();
     for (Watcher system : systems) {
-      watches.put(system, Arrays.stream(system.factors()).mapToObj(system::watch).toList());
+      watches.put(system, Arrays.stream(factors(system)).mapToObj(system::watch).toList());
     }
     List<Watcher.Watch> all = watches.values().stream().flatMap(List::stream).toList();
     trace.read(
@@ -96,7 +105,7 @@ final class Contest {
         .scores()
         .forEach(
             (system, scores) -> {
-              for (int factor = 0; factor < BUDGET; factor++) {
+              for (int factor = 0; factor < scores.size(); factor++) {
                 (forTuning ? tuned : evaluated).get(system).get(factor).add(scores.get(factor));
               }
             });
@@ -124,17 +133,18 @@ final class Contest {
 
   /** Whether there were runs to tune by. */
   boolean isTuned() {
-    return !tuned.get(systems.get(0)).get(0).isEmpty();
+    return sweeps && !tuned.get(systems.get(0)).get(0).isEmpty();
   }
 
   private Row row(Watcher system, String tuning, int factor) {
     Score score = scores(system, evaluated).get(factor);
-    return new Row(system.name(), tuning, system.factors()[factor], score);
+    return new Row(system.name(), tuning, factors(system)[factor], score);
   }
 
-  private static int standard(Watcher system) {
-    return IntStream.range(0, BUDGET)
-        .filter(i -> system.factors()[i] == system.standard())
+  private int standard(Watcher system) {
+    double[] factors = factors(system);
+    return IntStream.range(0, factors.length)
+        .filter(i -> factors[i] == system.standard())
         .findFirst()
         .orElseThrow();
   }
@@ -166,7 +176,7 @@ final class Contest {
   /** A system's sensitivities on the runs it is judged by, least sensitive first. */
   List<Row> sweep(String name) {
     Watcher system = named(name);
-    return IntStream.range(0, BUDGET).mapToObj(i -> row(system, "", i)).toList();
+    return IntStream.range(0, factors(system).length).mapToObj(i -> row(system, "", i)).toList();
   }
 
   private Watcher named(String name) {
@@ -235,6 +245,11 @@ final class Contest {
               .orElse(Double.NaN));
     }
     return recalls;
+  }
+
+  /** Whether all sensitivities were tried. */
+  boolean sweeps() {
+    return sweeps;
   }
 
   /** Names of the systems. */

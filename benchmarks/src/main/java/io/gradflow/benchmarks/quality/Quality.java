@@ -12,6 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -45,6 +47,8 @@ import picocli.CommandLine.Spec;
 final class Quality implements Callable<Integer> {
   /** Seeds that systems are tuned by begin here, far from those that they are judged by. */
   static final long FIRST_TUNING_SEED = 1_000;
+
+  private static final int MOST_SOAKS = 2;
 
   /** As how the result is printed. */
   enum Format {
@@ -81,7 +85,7 @@ final class Quality implements Callable<Integer> {
       description = "gradflow and these alone, e.g. ZClip; none: gradflow")
   private List<String> systems;
 
-  @Option(names = "--short", description = "one seed of each family, untuned")
+  @Option(names = "--short", description = "one seed of each family but the soak, untuned")
   private boolean isShort;
 
   @Option(names = "--fresh", description = "make all traces anew")
@@ -165,15 +169,27 @@ final class Quality implements Callable<Integer> {
         LongStream.range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + (isShort ? 0 : tuningSeeds))
             .boxed()
             .toList();
-    Contest contest = new Contest(watchers);
+    Contest contest = new Contest(watchers, !isShort);
     List<Traces.Wanted> wanted = new ArrayList<>();
     for (Family family : chosen) {
-      judging.forEach(seed -> wanted.add(new Traces.Wanted(family, seed)));
-      tuning.forEach(seed -> wanted.add(new Traces.Wanted(family, seed)));
+      judging.stream()
+          .limit(most(family))
+          .forEach(seed -> wanted.add(new Traces.Wanted(family, seed)));
+      tuning.stream()
+          .limit(most(family) / 2)
+          .forEach(seed -> wanted.add(new Traces.Wanted(family, seed)));
     }
     watch(traces, wanted, contest);
     print(new Report(contest, judging, tuning));
     return 0;
+  }
+
+  /** Seeds of a family: one soak has as many steps as all the others of 200 runs. */
+  private int most(Family family) {
+    if (family != Family.SOAK) {
+      return Integer.MAX_VALUE;
+    }
+    return isShort ? 0 : MOST_SOAKS;
   }
 
   private void require(boolean holds, String otherwise) {
@@ -236,14 +252,18 @@ final class Quality implements Callable<Integer> {
     ExecutorService executor = Executors.newFixedThreadPool(threads);
     Countdown countdown = new Countdown(spec.commandLine().getErr(), wanted.size());
     try {
-      List<Future<List<Watched>>> pending =
-          wanted.stream()
-              .map(each -> executor.submit(() -> watch(traces, each, contest, countdown)))
-              .toList();
+      Map<Traces.Wanted, Future<List<Watched>>> pending = new HashMap<>();
+      // The longest first, lest one thread waits for the other at the end.
+      wanted.stream()
+          .sorted(Comparator.comparingInt(Quality::length))
+          .forEach(
+              each ->
+                  pending.put(
+                      each, executor.submit(() -> watch(traces, each, contest, countdown))));
       long bytes = 0;
-      for (int i = 0; i < pending.size(); i++) {
-        boolean forTuning = wanted.get(i).seed() >= FIRST_TUNING_SEED;
-        for (Watched watched : result(wanted.get(i), pending.get(i))) {
+      for (Traces.Wanted each : wanted) {
+        boolean forTuning = each.seed() >= FIRST_TUNING_SEED;
+        for (Watched watched : result(each, pending.remove(each))) {
           contest.add(watched.verdict(), forTuning);
           bytes += watched.trace().about().bytes();
         }
@@ -254,6 +274,14 @@ final class Quality implements Callable<Integer> {
     } finally {
       executor.shutdownNow();
     }
+  }
+
+  private static int length(Traces.Wanted wanted) {
+    return switch (wanted.family()) {
+      case SOAK -> 0;
+      case SLOW_DRIFT -> 1;
+      default -> 2;
+    };
   }
 
   private record Watched(Trace trace, Contest.Verdict verdict) {}

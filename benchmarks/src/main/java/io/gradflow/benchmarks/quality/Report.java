@@ -82,8 +82,10 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
     if (contest.isTuned()) {
       sections.put("Recall by family, every system tuned", recalls("tuned"));
     }
-    sections.put("gradflow at the false alarms of the others", matches());
-    sections.put("gradflow by sensitivity", sweep());
+    if (contest.sweeps()) {
+      sections.put("gradflow at the false alarms of the others", matches());
+      sections.put("gradflow by sensitivity", sweep());
+    }
     if (contest.isTuned()) {
       sections.put("Tuned without a family, judged by it", leftOut());
     }

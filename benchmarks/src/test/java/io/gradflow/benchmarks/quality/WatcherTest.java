@@ -69,7 +69,7 @@ class WatcherTest {
     Traces.make(trial, file, null);
     List<Watcher> systems = new ArrayList<>(List.of(new GradflowWatcher()));
     systems.addAll(Baselines.all());
-    Contest contest = new Contest(systems);
+    Contest contest = new Contest(systems, true);
     Contest.Verdict verdict = contest.watch(Trace.at(file));
     contest.add(verdict, false);
     return contest.rows().stream()
