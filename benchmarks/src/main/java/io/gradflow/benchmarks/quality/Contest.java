@@ -5,11 +5,13 @@ import io.gradflow.core.shard.Manifest;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
@@ -18,8 +20,8 @@ import java.util.stream.IntStream;
  *
  * <p>Every system has the same budget, {@value #BUDGET} sensitivities, and is tuned on runs that it
  * is never judged by: the one of the highest recall among those with no more than {@link
- * #FALSE_ALERTS} false alerts in 10,000 layer-steps; if none is so quiet, that of the best F1. For
- * tuning, an alarm counts whatever cause it names.
+ * #FALSE_ALERTS} false alerts in 10,000 layer-steps; if none is so quiet, that of the best F1; of
+ * equal ones that nearest to the default. For tuning, an alarm counts whatever cause it names.
  */
 final class Contest {
   /** Sensitivities of each system. */
@@ -125,7 +127,7 @@ final class Contest {
     for (Watcher system : systems) {
       rows.add(row(system, "default", standard(system)));
       if (isTuned()) {
-        rows.add(row(system, "tuned", choose(scores(system, tuned))));
+        rows.add(row(system, "tuned", choose(system, scores(system, tuned))));
       }
     }
     return rows;
@@ -153,22 +155,29 @@ final class Contest {
     return of.get(system).stream().map(runs -> new Score(runs, system.classifies())).toList();
   }
 
-  private static int choose(List<Score> scores) {
+  /** The sensitivity to tune to; of equal ones that nearest to the default. */
+  private int choose(Watcher system, List<Score> scores) {
+    double[] factors = factors(system);
     List<Score> classless = scores.stream().map(Score::classless).toList();
-    int best = -1;
-    for (int i = 0; i < classless.size(); i++) {
-      if (classless.get(i).falseAlerts().value() <= FALSE_ALERTS
-          && (best < 0 || classless.get(i).recall() > classless.get(best).recall())) {
-        best = i;
-      }
-    }
-    if (best >= 0) {
-      return best;
-    }
-    for (int i = 0; i < classless.size(); i++) {
-      if (best < 0 || classless.get(i).f1() > classless.get(best).f1()) {
-        best = i;
-      }
+    List<Integer> byDistance =
+        IntStream.range(0, factors.length)
+            .boxed()
+            .sorted(
+                Comparator.comparingDouble(i -> Math.abs(Math.log(factors[i] / system.standard()))))
+            .toList();
+    List<Integer> quiet =
+        byDistance.stream()
+            .filter(i -> classless.get(i).falseAlerts().value() <= FALSE_ALERTS)
+            .toList();
+    return quiet.isEmpty()
+        ? first(byDistance, i -> classless.get(i).f1())
+        : first(quiet, i -> classless.get(i).recall());
+  }
+
+  private static int first(List<Integer> candidates, ToDoubleFunction<Integer> merit) {
+    int best = candidates.get(0);
+    for (int candidate : candidates) {
+      best = merit.applyAsDouble(candidate) > merit.applyAsDouble(best) ? candidate : best;
     }
     return best;
   }
@@ -235,6 +244,7 @@ final class Contest {
                   family -> {
                     int factor =
                         choose(
+                            system,
                             tuning.stream()
                                 .map(score -> score.of(run -> !run.family().equals(family)))
                                 .toList());

@@ -9,7 +9,7 @@ import java.util.Map;
 /** Pictures of what a contest came to, by file name. */
 final class Pictures {
   private static final double LEAST_RATE = 0.01;
-  private static final double MOST_RATE = 100;
+  private static final double MOST_RATE = 10;
 
   private Pictures() {}
 
@@ -21,7 +21,7 @@ final class Pictures {
     return pictures;
   }
 
-  /** Recall over false alarms: a line through all sensitivities of each system. */
+  /** Recall over false alarms: a dot for each sensitivity of each system. */
   private static String recall(Contest contest) {
     int left = 60;
     int right = 620;
@@ -50,12 +50,18 @@ final class Pictures {
       String its = Svg.COLOURS.get(colour++ % Svg.COLOURS.size());
       List<Contest.Row> sweep = new ArrayList<>(contest.sweep(name));
       sweep.sort(Comparator.comparingDouble(row -> row.score().falseAlerts().value()));
-      double[] points = new double[2 * sweep.size()];
+      // The most that it finds with no more false alerts.
+      double[] points = new double[4 * sweep.size()];
+      double most = 0;
       for (int i = 0; i < sweep.size(); i++) {
         Score score = sweep.get(i).score().classless();
-        points[2 * i] = across(score.falseAlerts().value(), left, right);
-        points[2 * i + 1] = bottom - (bottom - top) * score.recall();
-        svg.dot(points[2 * i], points[2 * i + 1], 2, its, 0.8);
+        double x = across(score.falseAlerts().value(), left, right);
+        svg.dot(x, bottom - (bottom - top) * score.recall(), 2, its, 0.6);
+        points[4 * i] = x;
+        points[4 * i + 1] = bottom - (bottom - top) * (i == 0 ? score.recall() : most);
+        most = Math.max(most, score.recall());
+        points[4 * i + 2] = x;
+        points[4 * i + 3] = bottom - (bottom - top) * most;
       }
       boolean own = name.equals(contest.names().get(0));
       svg.line(its, own ? 2.5 : 1.2, points);

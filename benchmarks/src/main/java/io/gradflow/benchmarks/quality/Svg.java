@@ -31,7 +31,7 @@ final class Svg {
         "<text x=\"%.1f\" y=\"%.1f\" %s>%s</text>",
         x,
         y,
-        colour == null ? "font-weight=\"bold\"" : "style=\"fill:" + colour + "\"",
+        colour == null ? "style=\"font-weight:bold\"" : "style=\"fill:" + colour + "\"",
         escaped(text));
   }
 
