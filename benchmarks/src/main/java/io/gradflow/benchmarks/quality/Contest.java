@@ -166,9 +166,7 @@ final class Contest {
                 Comparator.comparingDouble(i -> Math.abs(Math.log(factors[i] / system.standard()))))
             .toList();
     List<Integer> quiet =
-        byDistance.stream()
-            .filter(i -> classless.get(i).falseAlerts().value() <= FALSE_ALERTS)
-            .toList();
+        byDistance.stream().filter(i -> classless.get(i).falseAlertRate() <= FALSE_ALERTS).toList();
     return quiet.isEmpty()
         ? first(byDistance, i -> classless.get(i).f1())
         : first(quiet, i -> classless.get(i).recall());
@@ -211,10 +209,10 @@ final class Contest {
   }
 
   private static Match match(Row other, List<Row> sweep) {
-    double allowed = other.score().falseAlerts().value();
+    double allowed = other.score().falseAlertRate();
     Row best = null;
     for (Row row : sweep) {
-      boolean quiet = row.score().falseAlerts().value() <= allowed;
+      boolean quiet = row.score().falseAlertRate() <= allowed;
       if (quiet && (best == null || row.score().recall() > best.score().recall())) {
         best = row;
       }

@@ -49,13 +49,13 @@ final class Pictures {
     for (String name : contest.names()) {
       String its = Svg.COLOURS.get(colour++ % Svg.COLOURS.size());
       List<Contest.Row> sweep = new ArrayList<>(contest.sweep(name));
-      sweep.sort(Comparator.comparingDouble(row -> row.score().falseAlerts().value()));
+      sweep.sort(Comparator.comparingDouble(row -> row.score().falseAlertRate()));
       // The most that it finds with no more false alerts.
       double[] points = new double[4 * sweep.size()];
       double most = 0;
       for (int i = 0; i < sweep.size(); i++) {
         Score score = sweep.get(i).score().classless();
-        double x = across(score.falseAlerts().value(), left, right);
+        double x = across(score.falseAlertRate(), left, right);
         svg.dot(x, bottom - (bottom - top) * score.recall(), 2, its, 0.6);
         points[4 * i] = x;
         points[4 * i + 1] = bottom - (bottom - top) * (i == 0 ? score.recall() : most);
@@ -73,7 +73,7 @@ final class Pictures {
               .score()
               .classless();
       svg.dot(
-          across(standard.falseAlerts().value(), left, right),
+          across(standard.falseAlertRate(), left, right),
           bottom - (bottom - top) * standard.recall(),
           own ? 6 : 4.5,
           its,

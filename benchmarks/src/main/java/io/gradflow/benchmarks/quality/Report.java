@@ -251,7 +251,7 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
           List.of(
               match.other().name(),
               match.other().tuning(),
-              number(score.falseAlerts().value()),
+              number(score.falseAlertRate()),
               share(score.recall()),
               share(withinInputs(score)),
               share(match.recall()),
@@ -393,7 +393,7 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
     for (Contest.Match match : contest.matches()) {
       ObjectNode node = matches.addObject();
       node.put("name", match.other().name()).put("tuning", match.other().tuning());
-      put(node, "falseAlertsPer10k", match.other().score().falseAlerts().value());
+      put(node, "falseAlertsPer10k", match.other().score().falseAlertRate());
       put(node, "recall", match.other().score().recall());
       put(node, "recallWithinInputs", withinInputs(match.other().score()));
       put(node, "gradflowRecall", match.recall());
@@ -408,7 +408,7 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
         put(point, "factor", row.factor());
         put(point, "recall", row.score().recall());
         put(point, "recallAnyCause", row.score().classless().recall());
-        put(point, "falseAlertsPer10k", row.score().falseAlerts().value());
+        put(point, "falseAlertsPer10k", row.score().falseAlertRate());
       }
     }
     ArrayNode excluded = root.putArray("excluded");

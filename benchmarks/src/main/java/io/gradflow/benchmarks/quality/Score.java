@@ -138,8 +138,8 @@ final class Score {
 
   /** What precision would be with one fault in {@link #BASE_RATE} steps. */
   double precisionAtBaseRate() {
-    double falseAlarms = falseIncidents(1).value() * BASE_RATE;
-    return recall() / (recall() + falseAlarms);
+    double alarms = healthy().stream().mapToInt(run -> run.falseAlarms().size()).sum();
+    return recall() / (recall() + BASE_RATE * alarms / healthySteps());
   }
 
   /** The p-th percentile of the delays in steps. */
@@ -166,7 +166,13 @@ final class Score {
     return healthy().stream().mapToLong(run -> run.run().layerSteps()).sum();
   }
 
-  /** Alarms in healthy runs per 10,000 layer-steps. */
+  /** Alarms in healthy runs per 10,000 layer-steps, without an interval, which takes its time. */
+  double falseAlertRate() {
+    double alarms = healthy().stream().mapToInt(run -> run.falseAlarms().size()).sum();
+    return 10_000 * alarms / healthyLayerSteps();
+  }
+
+  /** The same with its interval. */
   Rate falseAlerts() {
     return rate(10_000, run -> run.falseAlarms().size(), run -> run.run().layerSteps());
   }
