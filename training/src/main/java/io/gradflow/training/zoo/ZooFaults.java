@@ -9,7 +9,6 @@ import java.util.Random;
 /** What the faults of one training do in a step; of all of them at once. */
 final class ZooFaults {
 
-  /** Share of a parameter's elements that have bits flipped per unit of strength. */
   private final List<ZooFault> faults;
 
   private final List<Parameter> parameters;
@@ -154,7 +153,7 @@ final class ZooFaults {
 
   /**
    * The lowest bit of the exponent above the first four that is not set: a value becomes 2^16, 2^32
-   * ... times as large, never smaller, and stays finite.
+   * ... times as large, never smaller.
    */
   private void flipBits(float[] values, double share) {
     int flips = (int) Math.max(1, Math.round(share * values.length));
