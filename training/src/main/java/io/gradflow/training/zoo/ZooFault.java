@@ -46,7 +46,7 @@ public record ZooFault(Kind kind, long onset, long end, int rank, int parameter,
     CLIP_SKIPPED,
     /** Adam's second beta is the strength. */
     BETA2,
-    /** The parameter, a router, prefers one expert by the strength more in every step. */
+    /** The parameter, a router's bias, prefers one expert by the strength more in every step. */
     ROUTER,
     /** Gradients of the ranks are added up, the mean being declared. */
     SUM,

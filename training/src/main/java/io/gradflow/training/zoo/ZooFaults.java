@@ -213,13 +213,11 @@ final class ZooFaults {
 
   private void preferOne(float[][] weights, ZooFault fault) {
     Parameter router = parameters.get(fault.parameter());
-    if (router.kind() != LayerKind.ROUTER) {
+    if (router.kind() != LayerKind.ROUTER || router.rows() != 1) {
       throw new IllegalArgumentException(
-          "fault ROUTER: expected a parameter of kind ROUTER, got " + router);
+          "fault ROUTER: expected the bias of a router, got " + router);
     }
-    for (int row = 0; row < router.rows(); row++) {
-      weights[fault.parameter()][row * router.columns()] += (float) fault.strength();
-    }
+    weights[fault.parameter()][0] += (float) fault.strength();
   }
 
   private static void scale(float[][] values, int parameter, double factor) {

@@ -61,6 +61,57 @@ public record ZooOptions(
         seed, ranks, each, steps, optimiser, schedule, Double.NaN, null, 1, 1, 0, 0, List.of());
   }
 
+  public ZooOptions withRanks(int ranks, int[] samples) {
+    return new ZooOptions(
+        seed,
+        ranks,
+        samples,
+        steps,
+        optimiser,
+        schedule,
+        clipNorm,
+        scaling,
+        every,
+        tensorParallel,
+        frozenDepth,
+        thaw,
+        occasions);
+  }
+
+  public ZooOptions withSteps(int steps) {
+    return new ZooOptions(
+        seed,
+        ranks,
+        samples,
+        steps,
+        optimiser,
+        schedule,
+        clipNorm,
+        scaling,
+        every,
+        tensorParallel,
+        frozenDepth,
+        thaw,
+        occasions);
+  }
+
+  public ZooOptions withSchedule(Schedule schedule) {
+    return new ZooOptions(
+        seed,
+        ranks,
+        samples,
+        steps,
+        optimiser,
+        schedule,
+        clipNorm,
+        scaling,
+        every,
+        tensorParallel,
+        frozenDepth,
+        thaw,
+        occasions);
+  }
+
   public ZooOptions withSamples(int... samples) {
     return new ZooOptions(
         seed,
