@@ -226,8 +226,7 @@ final class GradflowWatcher implements Watcher {
   /** The class of an incident, by the kind of its root. */
   static Truth.Cause cause(Alert alert) {
     return switch (alert.kind().name()) {
-      case "NON_FINITE" -> alert.rootRank() == null ? Truth.Cause.NUMERIC : Truth.Cause.HARDWARE;
-      case "UNDERFLOW" -> Truth.Cause.NUMERIC;
+      case "NON_FINITE", "UNDERFLOW" -> Truth.Cause.NUMERIC;
       case "MISSING_SHARDS" -> Truth.Cause.DELIVERY;
       case "RANK_DIVERGENCE", "REPLICA_MISMATCH" -> Truth.Cause.HARDWARE;
       default -> Truth.Cause.OPTIMISER;
