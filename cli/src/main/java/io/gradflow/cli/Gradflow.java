@@ -25,6 +25,7 @@ import picocli.CommandLine.Spec;
     footer = {
       "  test    Runs the tests; works before anything is built: ./gradflow test --help",
       "  bench   Measures how long the parts take: ./gradflow bench --help",
+      "  quality Measures how well faults are found: ./gradflow quality --help",
       "",
       "More on a command: gradflow COMMAND --help",
       "Exit codes: 0 done, 1 failed, 2 used wrongly"

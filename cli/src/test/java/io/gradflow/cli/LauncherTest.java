@@ -157,6 +157,9 @@ class LauncherTest {
         .content()
         .startsWith("-B compile dependency:build-classpath -pl benchmarks -am ");
     assertThat(outcome.code).isZero();
+    assertThat(run(Map.of(), "quality", "--short").output)
+        .contains("-Dgradflow.workspace=" + folder.toRealPath())
+        .endsWith(":libraries io.gradflow.benchmarks.quality.Quality --short with 1\n");
 
     script("mvn", "echo '[ERROR] no'; exit 1");
     Outcome broken = run(Map.of(), "bench");

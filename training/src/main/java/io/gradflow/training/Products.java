@@ -5,26 +5,27 @@ package io.gradflow.training;
  * JIT compiler vectorises this form and cannot vectorise dot products, as float addition is not
  * associative.
  */
-final class Products {
+public final class Products {
 
   private Products() {}
 
   /** {@code c += a b}, where a is rows x inner, b is inner x columns. */
-  static void add(float[] c, float[] a, float[] b, int rows, int inner, int columns) {
+  public static void add(float[] c, float[] a, float[] b, int rows, int inner, int columns) {
     for (int r = 0; r < rows; r++) {
       addScaledRows(c, r * columns, a, r * inner, 1, b, inner, columns);
     }
   }
 
   /** {@code c += transpose(a) b}, where a is inner x rows, b is inner x columns. */
-  static void addTransposed(float[] c, float[] a, float[] b, int rows, int inner, int columns) {
+  public static void addTransposed(
+      float[] c, float[] a, float[] b, int rows, int inner, int columns) {
     for (int r = 0; r < rows; r++) {
       addScaledRows(c, r * columns, a, r, rows, b, inner, columns);
     }
   }
 
   /** {@code to = transpose(from)}, where from is rows x columns. */
-  static void transpose(float[] from, float[] to, int rows, int columns) {
+  public static void transpose(float[] from, float[] to, int rows, int columns) {
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < columns; c++) {
         to[c * rows + r] = from[r * columns + c];
@@ -33,7 +34,7 @@ final class Products {
   }
 
   /** Adds to {@code sum} (one row) every row of a, which has that many columns. */
-  static void addColumnSums(float[] sum, float[] a, int rows) {
+  public static void addColumnSums(float[] sum, float[] a, int rows) {
     int columns = sum.length;
     for (int r = 0; r < rows; r++) {
       int row = r * columns;
@@ -44,7 +45,7 @@ final class Products {
   }
 
   /** Writes {@code row} into every row of a. */
-  static void fillRows(float[] a, float[] row, int rows) {
+  public static void fillRows(float[] a, float[] row, int rows) {
     for (int r = 0; r < rows; r++) {
       System.arraycopy(row, 0, a, r * row.length, row.length);
     }

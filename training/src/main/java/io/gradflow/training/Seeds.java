@@ -3,11 +3,12 @@ package io.gradflow.training;
 import java.util.Random;
 
 /** Independent random streams out of one seed, so that what one draws moves no other. */
-final class Seeds {
+public final class Seeds {
 
   private Seeds() {}
 
-  static Random random(long seed, String purpose, int rank) {
+  /** The random stream of that purpose and rank. */
+  public static Random random(long seed, String purpose, int rank) {
     return new Random(mix(mix(seed + purpose.hashCode()) + rank));
   }
 
