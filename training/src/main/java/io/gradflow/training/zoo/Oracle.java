@@ -5,6 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Runs a trial beside its healthy twin and says whether its fault did harm: only then its episodes
@@ -50,18 +52,32 @@ public final class Oracle {
   private static final int LEAST_STEPS = 5;
   private static final int MOST_CHECKS = 120;
 
+  /** Faults that set weights: how far these are from the twin's says nothing about harm. */
+  private static final Set<ZooFault.Kind> REWRITING =
+      Set.of(
+          ZooFault.Kind.WEIGHTS_ONCE,
+          ZooFault.Kind.WEIGHTS_GROW,
+          ZooFault.Kind.BIAS,
+          ZooFault.Kind.ROUTER);
+
   private final ZooTraining training;
   private final ZooTraining twin;
   private final Truth truth;
   private final List<Check> checks = new ArrayList<>();
   private final double initialLoss;
   private final boolean comparable;
+  private final Set<Integer> rewritten;
   private final long every;
 
   private Oracle(Trial trial) {
     training = trial.training();
     twin = trial.twin();
     truth = trial.truth();
+    rewritten =
+        trial.faults().stream()
+            .filter(f -> REWRITING.contains(f.kind()))
+            .map(ZooFault::parameter)
+            .collect(Collectors.toSet());
     initialLoss = twin == null ? 0 : twin.heldOutLoss();
     comparable = twin != null && distance(training.weights(), twin.weights(), List.of()) == 0;
     every = Math.max(LEAST_STEPS, training.options().steps() / MOST_CHECKS);
@@ -129,7 +145,8 @@ public final class Oracle {
     }
     double squares = 0;
     for (int p = 0; p < a.length; p++) {
-      if (!layers.isEmpty() && !layers.contains(training.parameters().get(p).name())) {
+      if (rewritten.contains(p)
+          || !layers.isEmpty() && !layers.contains(training.parameters().get(p).name())) {
         continue;
       }
       if (a[p].length != b[p].length) {
