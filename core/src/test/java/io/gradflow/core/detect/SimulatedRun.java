@@ -20,10 +20,12 @@ import io.gradflow.core.shard.MeshAxis;
 import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Reporting;
+import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.function.UnaryOperator;
 
@@ -35,7 +37,7 @@ public final class SimulatedRun {
   public static final String RUN = "run-1";
   private static final long ELEMENTS = 4_096;
 
-  private final LayerTable table;
+  private LayerTable table;
   private final double[] level;
   private final double noise;
   private final Random random;
@@ -107,6 +109,78 @@ public final class SimulatedRun {
         .identified();
   }
 
+  /** A manifest that says Adam is at work, with that eps. */
+  public static Manifest adam(Manifest manifest, double eps) {
+    return new Manifest(
+            manifest.runId(),
+            manifest.attempt(),
+            manifest.stream(),
+            0,
+            manifest.part(),
+            manifest.parts(),
+            manifest.firstLayer(),
+            manifest.layerCount(),
+            manifest.worldSize(),
+            manifest.mesh(),
+            manifest.reporting(),
+            manifest.reduceOp(),
+            manifest.gradientDtype(),
+            manifest.reductionDtype(),
+            manifest.masterDtype(),
+            "AdamW",
+            eps,
+            manifest.layers())
+        .identified();
+  }
+
+  /** A layer of another kind. */
+  public static Layer kind(Layer layer, LayerKind kind, boolean sparse) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        kind,
+        layer.elements(),
+        layer.dtype(),
+        layer.trainable(),
+        sparse,
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
+  /** A layer whose gradient has another number format. */
+  public static Layer dtype(Layer layer, String dtype) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        layer.kind(),
+        layer.elements(),
+        dtype,
+        layer.trainable(),
+        layer.sparse(),
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
+  /** A layer that is, or is not, frozen. */
+  public static Layer trainable(Layer layer, boolean trainable) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        layer.kind(),
+        layer.elements(),
+        layer.dtype(),
+        trainable,
+        layer.sparse(),
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
   public SimulatedRun policy(DetectionPolicy newPolicy) {
     policy = newPolicy;
     return this;
@@ -115,6 +189,12 @@ public final class SimulatedRun {
   /** From now on only every n-th step is published. */
   public SimulatedRun publishEvery(long n) {
     every = n;
+    return this;
+  }
+
+  /** From now on steps are of another manifest, of as many layers. */
+  public SimulatedRun under(Manifest manifest) {
+    table = LayerTable.of(manifest);
     return this;
   }
 
@@ -240,7 +320,14 @@ public final class SimulatedRun {
     private double underflow = Double.NaN;
     private double advisedLossScale = Double.NaN;
     private double clippedFraction = Double.NaN;
+    private double clipCoefficient = Double.NaN;
     private double advisedClip = Double.NaN;
+    private double[] learningRates;
+    private double weight = 32;
+    private double cosine = Double.NaN;
+    private float[] cosines;
+    private long[] subnormals;
+    private final List<RunEvent> events = new ArrayList<>();
 
     private Draft(long number) {
       this.number = number;
@@ -285,6 +372,59 @@ public final class SimulatedRun {
         l2[layer(name)] = 0;
         zeros[layer(name)] = ELEMENTS;
       }
+      return this;
+    }
+
+    /** A share of a layer's elements is exactly zero. */
+    public Draft zeros(String name, double share) {
+      zeros[layer(name)] = Math.round(share * ELEMENTS);
+      return this;
+    }
+
+    /** A share of a layer's elements that are not zero is subnormal. */
+    public Draft subnormals(String name, double share) {
+      if (subnormals == null) {
+        subnormals = new long[table.size()];
+      }
+      int i = layer(name);
+      subnormals[i] = Math.round(share * (ELEMENTS - zeros[i]));
+      return this;
+    }
+
+    public Draft rates(double... values) {
+      learningRates = values;
+      return this;
+    }
+
+    /** Samples of all ranks together. */
+    public Draft weight(double samples) {
+      weight = samples;
+      return this;
+    }
+
+    /** Something happened to the run before this step. */
+    public Draft event(RunEvent.Type type) {
+      events.add(
+          new RunEvent(RUN, attempt, StepId.MAIN_STREAM, number - 1, type, 0, Map.of("why", "x")));
+      return this;
+    }
+
+    /** The cosine of the whole gradient with that of the step before. */
+    public Draft cosine(double value) {
+      cosine = value;
+      return this;
+    }
+
+    /** The cosine of a layer's gradient with that of the step before; 0 of all others. */
+    public Draft cosine(String name, double value) {
+      cosines = new float[table.size()];
+      cosines[layer(name)] = (float) value;
+      return this;
+    }
+
+    /** The mean clipping coefficient so far. */
+    public Draft coefficient(double value) {
+      clipCoefficient = value;
       return this;
     }
 
@@ -395,17 +535,23 @@ public final class SimulatedRun {
     /** Null if nothing was said. */
     private StepSignals signals() {
       boolean said =
-          clip != null || lossScale != null || weightNorm != null || !Double.isNaN(noiseScale);
+          clip != null
+              || lossScale != null
+              || weightNorm != null
+              || cosines != null
+              || subnormals != null
+              || !Double.isNaN(cosine)
+              || !Double.isNaN(noiseScale);
       double unknown = Double.NaN;
       return !said
           ? null
           : new StepSignals(
               null,
-              null,
+              subnormals,
               null,
               weightNorm,
               updateNorm,
-              null,
+              cosines,
               null,
               null,
               null,
@@ -415,8 +561,8 @@ public final class SimulatedRun {
               null,
               null,
               new RunSignals(
-                  -1,
-                  unknown,
+                  Double.isNaN(cosine) ? -1 : number - 1,
+                  cosine,
                   unknown,
                   unknown,
                   unknown,
@@ -425,7 +571,7 @@ public final class SimulatedRun {
                   underflow,
                   advisedLossScale,
                   clippedFraction,
-                  unknown,
+                  clipCoefficient,
                   advisedClip,
                   clip == null ? unknown : 2.5,
                   clip == null ? unknown : 4.5,
@@ -501,8 +647,8 @@ public final class SimulatedRun {
               null,
               null,
               null),
-          new StepScalars(loss, null, null, lossScale, skipped, clip, null, 32),
-          List.of(),
+          new StepScalars(loss, null, learningRates, lossScale, skipped, clip, null, weight),
+          List.copyOf(events),
           signals());
     }
   }
