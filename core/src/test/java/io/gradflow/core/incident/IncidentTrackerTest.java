@@ -43,7 +43,8 @@ class IncidentTrackerTest {
         .containsOnly(
             "The gradient of block3.weight is zero since step 50: the layer no longer learns.");
     assertThat(run.incidents().incidents()).hasSize(1);
-    assertThat(run.healthy(30).incidents().incidents()).isEmpty();
+    assertThat(run.healthy(459).incidents().incidents()).hasSize(1);
+    assertThat(run.healthy(1).incidents().incidents()).isEmpty();
   }
 
   @Test
@@ -239,7 +240,7 @@ class IncidentTrackerTest {
 
   @Test
   void anImpossiblePolicyIsRefused() {
-    assertThatThrownBy(() -> new IncidentPolicy(50, 20, 0, 8, 4, Duration.ofHours(1)))
+    assertThatThrownBy(() -> new IncidentPolicy(50, 500, 20, 0, 8, 4, Duration.ofHours(1)))
         .hasMessage("incident policy: expected updateSteps to be at least 1, got 0");
   }
 
@@ -274,7 +275,8 @@ class IncidentTrackerTest {
         3,
         List.of(findings),
         active,
-        List.of());
+        List.of(),
+        null);
   }
 
   private static Finding dead(String layer) {
