@@ -17,9 +17,9 @@ import java.util.List;
  * @param lossScale null if unknown
  * @param clipNorm what the trainer clips to; null if it does not, or does not say
  * @param float16 any layer's gradient is computed in that format
- * @param headroom octaves between the largest magnitude and the end of the format; NaN if unknown
+ * @param headroom octaves between the largest magnitude and the end of the format; null if unknown
  * @param risen share of the layers with a baseline that stand over half the thresholds of {@link
- *     FindingKind#EXPLODING_SPIKE}; NaN in a step that trends do not see
+ *     FindingKind#EXPLODING_SPIKE}; null in a step that trends do not see
  * @param events of the run that precede this step and follow the previous one
  * @param places of the ranks that findings name, as far as they are known; null where none is
  */
@@ -30,8 +30,8 @@ public record Circumstances(
     Double lossScale,
     Double clipNorm,
     boolean float16,
-    double headroom,
-    double risen,
+    Double headroom,
+    Double risen,
     List<RunEvent> events,
     List<Place> places) {
 
@@ -43,18 +43,18 @@ public record Circumstances(
    */
   public record Place(int rank, String host, String device) {}
 
-  static Circumstances of(LayerTable table, Step step, double risen) {
+  static Circumstances of(LayerTable table, Step step, Double risen) {
     StepScalars scalars = step.scalars();
     RunSignals signals = step.signals() == null ? null : step.signals().run();
     double[] rates = scalars.learningRates();
     return new Circumstances(
         scalars.loss(),
         rates == null || rates.length == 0 ? null : Arrays.stream(rates).max().getAsDouble(),
-        scalars.weight() > 0 && step.completeness() == 1 ? scalars.weight() : null,
+        scalars.weight() > 0 && step.missingRanks().length == 0 ? scalars.weight() : null,
         scalars.lossScale(),
         scalars.clip() == null ? null : scalars.clip().norm(),
         table.isFloat16(),
-        signals == null ? Double.NaN : signals.headroom(),
+        signals == null || Double.isNaN(signals.headroom()) ? null : signals.headroom(),
         risen,
         step.events(),
         null);

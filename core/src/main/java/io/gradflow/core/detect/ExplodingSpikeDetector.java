@@ -79,8 +79,8 @@ public final class ExplodingSpikeDetector {
     out.activeIfAny(EXPLODING_SPIKE, state.hold());
   }
 
-  /** Share of the layers with a baseline that stand over half the thresholds; NaN without any. */
-  static double risen(LogHolt baseline, int layers, DetectionPolicy policy) {
+  /** Share of the layers with a baseline that stand over half the thresholds; null without any. */
+  static Double risen(LogHolt baseline, int layers, DetectionPolicy policy) {
     Settings settings = policy.explodingSpike();
     int judged = 0;
     int over = 0;
@@ -92,7 +92,7 @@ public final class ExplodingSpikeDetector {
         over += isOver ? 1 : 0;
       }
     }
-    return judged == 0 ? Double.NaN : (double) over / judged;
+    return judged == 0 ? null : Double.valueOf((double) over / judged);
   }
 
   private static void report(

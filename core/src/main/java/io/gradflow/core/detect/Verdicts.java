@@ -14,7 +14,7 @@ final class Verdicts {
   private final DetectionPolicy policy;
   private final List<Finding> findings = new ArrayList<>();
   private final List<FindingKind> active = new ArrayList<>();
-  private double risen = Double.NaN;
+  private Double risen;
 
   Verdicts(DetectionPolicy policy) {
     this.policy = policy;
@@ -32,13 +32,13 @@ final class Verdicts {
     return active;
   }
 
-  /** Share of the layers that spike, or nearly; NaN before anything was said of it. */
-  double risen() {
+  /** Share of the layers that spike, or nearly; null before anything was said of it. */
+  Double risen() {
     return risen;
   }
 
   /** Says what share of the layers spikes, or nearly. */
-  void risen(double share) {
+  void risen(Double share) {
     risen = share;
   }
 

@@ -55,8 +55,8 @@ public record Background(
     private static final double SOME = 0.25;
     private static final double NEARLY_ALL = 0.75;
 
-    private Surge after(long number, double risen) {
-      if (Double.isNaN(risen)) {
+    private Surge after(long number, Double risen) {
+      if (risen == null) {
         return this;
       }
       boolean isHigh = risen >= SOME;
@@ -171,7 +171,7 @@ public record Background(
   }
 
   private static boolean isNarrow(Circumstances now) {
-    return now != null && (now.float16() || now.headroom() < 1);
+    return now != null && (now.float16() || (now.headroom() != null && now.headroom() < 1));
   }
 
   private List<Tally> tallied(List<Finding> own) {
