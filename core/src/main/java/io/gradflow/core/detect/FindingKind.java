@@ -47,6 +47,11 @@ public enum FindingKind {
   /** Nearly every step is clipped to a small part of its gradient. */
   CLIP_SATURATION;
 
+  /** Whether the gradient grows beyond what it was. */
+  public boolean isExplosion() {
+    return name().startsWith("EXPLODING");
+  }
+
   /** Whether it is advice, not a fault: never worse than {@link Severity#INFO}. */
   public boolean isAdvice() {
     return switch (this) {

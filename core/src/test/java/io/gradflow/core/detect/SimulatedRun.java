@@ -441,6 +441,12 @@ public final class SimulatedRun {
       return this;
     }
 
+    /** Something that happened since the step before. */
+    public Draft event(RunEvent.Type type, Map<String, String> attributes) {
+      events.add(new RunEvent(RUN, attempt, StepId.MAIN_STREAM, number - 1, type, 7, attributes));
+      return this;
+    }
+
     public Draft skipped() {
       skipped = true;
       return this;
