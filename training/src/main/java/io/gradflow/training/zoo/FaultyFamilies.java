@@ -156,7 +156,7 @@ final class FaultyFamilies {
   }
 
   static Trial labelsPermuted(Draw draw) {
-    Recipe recipe = Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER);
+    Recipe recipe = Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER).withRanks(draw.pick(2, 3, 3));
     return ofRank(draw, recipe, ZooFault.Kind.LABELS, 1, Cause.DATA);
   }
 
@@ -212,7 +212,7 @@ final class FaultyFamilies {
 
   static Trial zeroRank(Draw draw) {
     Recipe recipe =
-        Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER).withRanks(draw.pick(2, 3));
+        Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL).withRanks(draw.pick(2, 3));
     return ofRank(draw, recipe, ZooFault.Kind.GRADIENT, 0, Cause.HARDWARE);
   }
 
@@ -393,11 +393,11 @@ final class FaultyFamilies {
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.DELIVERY));
   }
 
-  /** Strikes one rank, early and long: alone it does little harm in a short time. */
+  /** Strikes one rank, early or from the start, and long: in a short time it does little harm. */
   private static Trial ofRank(
       Draw draw, Recipe recipe, ZooFault.Kind kind, double strength, Cause cause) {
     int rank = draw.between(0, recipe.options().ranks() - 1);
-    var fault = new ZooFault(kind, draw.between(61, 90), FOREVER, rank, -1, strength);
+    var fault = new ZooFault(kind, draw.chance(.2) ? 0 : draw.between(61, 90), FOREVER, rank, -1, strength);
     return draw.faulty(recipe, fault, episode(recipe, fault, true, cause));
   }
 

@@ -171,20 +171,20 @@ record Recipe(
 
   /** Several ranks hold slices of a network, whose gradients a limit keeps in bounds. */
   static Recipe clipped(Draw draw) {
-    Recipe recipe = descent(draw, Net.MLP, Net.CONVOLUTIONAL, Net.RECURRENT);
+    Recipe recipe = Draw.plain(() -> descent(draw, Net.MLP, Net.CONVOLUTIONAL, Net.RECURRENT));
     int slices = draw.pick(2, 4);
-    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 20)
+    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 40)
         .scheduled((rate, steps) -> Schedule.constant(rate))
         .withRanks(draw.chance(.5) ? slices : 2 * slices)
-        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.03, .05)));
+        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.015, .025)));
   }
 
   /** A network that cannot learn, and its twin, which differs in what is wrong alone. */
   static Trial misbuiltDepth(Draw draw, Misbuilt what) {
     long task = draw.seed();
-    int samples = draw.between(8, 16);
+    int samples = draw.between(4, 8);
     double noise = draw.between(.1, .3);
-    int width = draw.between(16, 20);
+    int width = draw.between(12, 16);
     return switch (what) {
       case SIGMOID -> {
         int depth = draw.between(14, 18);
