@@ -20,9 +20,10 @@ import java.util.stream.Collectors;
  *       than it was before the onset: over four checks in a row, so that the noise of a single one
  *       counts for little. Held-out samples are the same for both, and most of their noise cancels.
  *       A twin whose loss falls by less than a tenth (of a GAN it need not) gives no such scale.
- *   <li>The held-out loss is not better on average, and the weights are further from the twin's than half the way that the twin has come, more than
- *       they were before the onset: in all, or in the layers to be named. Two healthy trainings
- *       that differ by rounding stay well below that ({@code OracleTest}).
+ *   <li>The held-out loss is not better on average, and the weights are further from the twin's
+ *       than half the way that the twin has come, more than they were before the onset: in all, or
+ *       in the layers to be named. Two healthy trainings that differ by rounding stay well below
+ *       that ({@code OracleTest}).
  * </ul>
  *
  * <p>What does not arrive harms no training; episodes of delivery count always, and so do those
