@@ -151,12 +151,13 @@ final class FaultyFamilies {
   }
 
   static Trial inputsScaled(Draw draw) {
-    Recipe recipe = Draw.plain(() -> Recipe.slow(draw, MLP, CONVOLUTIONAL));
+    Recipe recipe = Recipe.fast(draw, MLP, CONVOLUTIONAL).withRanks(draw.pick(2, 4));
     return ofRank(draw, recipe, ZooFault.Kind.INPUTS, draw.between(6, 12), Cause.DATA);
   }
 
   static Trial labelsPermuted(Draw draw) {
-    Recipe recipe = Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER);
+    Recipe recipe =
+        Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER).withRanks(draw.pick(2, 3, 3));
     return ofRank(draw, recipe, ZooFault.Kind.LABELS, 1, Cause.DATA);
   }
 
@@ -211,8 +212,7 @@ final class FaultyFamilies {
   }
 
   static Trial zeroRank(Draw draw) {
-    Recipe recipe =
-        Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER).withRanks(draw.pick(2, 3));
+    Recipe recipe = Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL).withRanks(draw.pick(2, 3));
     return ofRank(draw, recipe, ZooFault.Kind.GRADIENT, 0, Cause.HARDWARE);
   }
 
@@ -221,11 +221,11 @@ final class FaultyFamilies {
     var fault =
         new ZooFault(
             ZooFault.Kind.BETA2,
-            draw.chance(.3) ? 0 : draw.onset(recipe),
+            draw.chance(.3) ? 0 : draw.between(61, 160),
             FOREVER,
             -1,
             -1,
-            draw.between(.05, .4));
+            draw.octaves(.001, .05));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.OPTIMISER));
   }
 
@@ -247,7 +247,10 @@ final class FaultyFamilies {
   }
 
   static Trial summedRanks(Draw draw) {
-    Recipe recipe = Recipe.fast(draw, MLP, CONVOLUTIONAL, RECURRENT);
+    Recipe recipe =
+        Recipe.fast(draw, MLP, MLP, CONVOLUTIONAL)
+            .withRanks(draw.pick(4, 8, 8))
+            .scheduled((peak, steps) -> Schedule.constant(2.5 * peak));
     var fault =
         new ZooFault(
             ZooFault.Kind.SUM,
@@ -272,29 +275,23 @@ final class FaultyFamilies {
         recipe, fault, new Episode(fault.onset(), FOREVER, true, Cause.OPTIMISER, List.of(), rank));
   }
 
-  /** One rank's gradient is turned round for a while, or the rate is; later another one strikes. */
+  /** One rank's gradient is turned round for a while; later something else strikes. */
   static Trial doubleFault(Draw draw) {
-    Recipe recipe = Recipe.slow(draw, MLP, CONVOLUTIONAL, RECURRENT);
+    Recipe recipe =
+        Recipe.slow(draw, MLP, CONVOLUTIONAL, RECURRENT)
+            .withRanks(draw.pick(2, 3))
+            .scheduled((peak, steps) -> Schedule.constant(2 * peak));
     int ranks = recipe.options().ranks();
     long first = draw.between(61, 90);
-    boolean rate = draw.chance(.5);
-    ZooFault one =
-        rate
-            ? new ZooFault(
-                ZooFault.Kind.RATE,
-                first,
-                first + draw.between(3, 6),
-                -1,
-                -1,
-                draw.between(100, 200))
-            : new ZooFault(
-                ZooFault.Kind.GRADIENT,
-                first,
-                first + draw.between(120, 180),
-                draw.between(0, ranks - 1),
-                -1,
-                -1);
-    long second = first + draw.between(250, 400);
+    var one =
+        new ZooFault(
+            ZooFault.Kind.GRADIENT,
+            first,
+            first + draw.between(200, 280),
+            draw.between(0, ranks - 1),
+            -1,
+            -1);
+    long second = first + draw.between(300, 400);
     int parameter = draw.parameter(recipe, FaultyFamilies::isWeight);
     boolean nan = draw.chance(.5);
     ZooFault two =
@@ -312,7 +309,7 @@ final class FaultyFamilies {
         recipe,
         List.of(one, two),
         List.of(
-            episode(recipe, one, true, rate ? Cause.OPTIMISER : Cause.HARDWARE),
+            episode(recipe, one, true, Cause.HARDWARE),
             episode(recipe, two, true, nan ? Cause.NUMERIC : Cause.OPTIMISER)),
         false);
   }
@@ -393,11 +390,12 @@ final class FaultyFamilies {
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.DELIVERY));
   }
 
-  /** Strikes one rank, early and long: alone it does little harm in a short time. */
+  /** Strikes one rank, early or from the start, and long: in a short time it does little harm. */
   private static Trial ofRank(
       Draw draw, Recipe recipe, ZooFault.Kind kind, double strength, Cause cause) {
     int rank = draw.between(0, recipe.options().ranks() - 1);
-    var fault = new ZooFault(kind, draw.between(61, 90), FOREVER, rank, -1, strength);
+    var fault =
+        new ZooFault(kind, draw.chance(.2) ? 0 : draw.between(61, 90), FOREVER, rank, -1, strength);
     return draw.faulty(recipe, fault, episode(recipe, fault, true, cause));
   }
 

@@ -98,7 +98,7 @@ record Recipe(
    */
   static Recipe slow(Draw draw, Net... nets) {
     Recipe recipe = descent(draw, nets);
-    double peak = recipe.peak / 8;
+    double peak = recipe.peak / 5;
     int steps = draw.between(600, 900);
     return new Recipe(recipe.workload, recipe.parameters, recipe.options, peak)
         .scheduled((rate, all) -> Schedule.constant(rate))
@@ -106,12 +106,11 @@ record Recipe(
         .withSteps(steps);
   }
 
-  /** As {@link #descent}, of many ranks, at twice the rate. */
+  /** As {@link #descent}, at a rate not far from the highest that it stands. */
   static Recipe fast(Draw draw, Net... nets) {
-    Recipe recipe = descent(draw, nets);
-    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 2)
-        .scheduled((rate, all) -> Schedule.constant(rate))
-        .withRanks(draw.pick(4, 8));
+    Recipe recipe = Draw.plain(() -> descent(draw, nets));
+    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 3)
+        .scheduled((rate, all) -> Schedule.constant(rate));
   }
 
   /** A network of very few layers, so that many steps take little time. */
@@ -128,9 +127,7 @@ record Recipe(
     Recipe recipe = descent(draw, Net.MLP, Net.CONVOLUTIONAL);
     int[] samples = new int[recipe.options.ranks()];
     Arrays.fill(samples, 2);
-    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak / 3)
-        .scheduled((rate, steps) -> Schedule.constant(rate))
-        .with(o -> o.withSamples(samples));
+    return recipe.with(o -> o.withSamples(samples));
   }
 
   /** A few samples over and over, until the loss is next to nothing. */
@@ -171,26 +168,26 @@ record Recipe(
 
   /** Several ranks hold slices of a network, whose gradients a limit keeps in bounds. */
   static Recipe clipped(Draw draw) {
-    Recipe recipe = descent(draw, Net.MLP, Net.CONVOLUTIONAL, Net.RECURRENT);
+    Recipe recipe = Draw.plain(() -> descent(draw, Net.MLP, Net.CONVOLUTIONAL, Net.RECURRENT));
     int slices = draw.pick(2, 4);
-    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 20)
+    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 40)
         .scheduled((rate, steps) -> Schedule.constant(rate))
         .withRanks(draw.chance(.5) ? slices : 2 * slices)
-        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.03, .05)));
+        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.015, .025)));
   }
 
   /** A network that cannot learn, and its twin, which differs in what is wrong alone. */
   static Trial misbuiltDepth(Draw draw, Misbuilt what) {
     long task = draw.seed();
-    int samples = draw.between(8, 16);
+    int samples = draw.between(5, 10);
     double noise = draw.between(.1, .3);
-    int width = draw.between(16, 20);
+    int width = draw.between(12, 16);
     return switch (what) {
       case SIGMOID -> {
         int depth = draw.between(14, 18);
         var wrong = new Mlp.Shape(depth, width, Activation.SIGMOID, false, false, 1, noise);
         var right = new Mlp.Shape(depth, width, Activation.RELU, true, false, HE, noise);
-        yield misbuilt(draw, wrong, right, samples, task, draw.octaves(.01, .02));
+        yield misbuilt(draw, wrong, right, samples, task, draw.octaves(.03, .06));
       }
       case TANH_SMALL_GAIN -> {
         int depth = draw.between(17, 22);

@@ -22,7 +22,7 @@ import java.util.Random;
 public final class ZooTraining {
 
   /** Samples of a batch that no rank trains on. */
-  private static final int HELD_OUT = 64;
+  private static final int HELD_OUT = 32;
 
   private final Workload workload;
   private final ZooOptions options;
