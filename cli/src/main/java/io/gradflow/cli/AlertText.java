@@ -3,6 +3,7 @@ package io.gradflow.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.gradflow.core.incident.Alert;
+import java.util.Locale;
 
 /** An alert as people read it and as scripts do. */
 final class AlertText {
@@ -17,13 +18,30 @@ final class AlertText {
             alert.state(),
             alert.severity(),
             alert.kind(),
-            alert.advice() == null
-                ? alert.message()
-                : alert.message() + " Advice: " + alert.advice(),
+            sentences(alert),
             alert.runId(),
             alert.openedStep(),
             alert.resolvedStep() == null ? "" : ", resolved at step " + alert.resolvedStep(),
             alert.incidentId());
+  }
+
+  private static String sentences(Alert alert) {
+    Alert.Context context = alert.context();
+    StringBuilder text = new StringBuilder(alert.message());
+    if (context.cause() != null) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              " Cause: %s (confidence %.2f). %s Next: %s",
+              context.cause(),
+              alert.confidence(),
+              context.account(),
+              context.nextAction()));
+    }
+    if (alert.advice() != null) {
+      text.append(" Advice: ").append(alert.advice());
+    }
+    return text.toString();
   }
 
   /** An incident as the demo's report shows it; what is absent is null. */
@@ -36,7 +54,11 @@ final class AlertText {
         .put("rootRank", alert.rootRank())
         .put("openedStep", alert.openedStep())
         .put("resolvedStep", alert.resolvedStep())
-        .put("message", alert.message());
+        .put("message", alert.message())
+        .put("cause", alert.context().cause() == null ? null : alert.context().cause().name())
+        .put("confidence", alert.confidence())
+        .put("account", alert.context().account())
+        .put("nextAction", alert.context().nextAction());
   }
 
   /** A piece of advice as the demo's report shows it; what is absent is null. */
@@ -63,7 +85,12 @@ final class AlertText {
     node.set("chain", JSON.valueToTree(alert.chain()));
     node.set("evidence", JSON.valueToTree(alert.evidence()));
     node.set("blindSpots", JSON.valueToTree(alert.blindSpots()));
-    node.put("advice", alert.advice()).put("confidence", alert.confidence());
+    Alert.Context context = alert.context();
+    node.put("lossBefore", context.lossBefore()).put("lossAfter", context.lossAfter());
+    node.set("changes", JSON.valueToTree(context.changes()));
+    node.put("lastGoodStep", context.lastGoodStep());
+    node.put("lastCheckpoint", context.lastCheckpoint());
+    node.put("advice", alert.advice());
     node.put("policyVersion", alert.policyVersion()).put("timed", alert.timed());
     node.put("detectedAt", alert.detectedAt());
     return node;

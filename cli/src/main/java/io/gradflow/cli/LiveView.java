@@ -215,9 +215,12 @@ final class LiveView {
                     : incident.open() && !incident.isAdvice() ? Style.HIGH : Style.FAINT,
                 incident.severity())
             .add(incident.open() ? Style.STRONG : Style.FAINT, " " + incident.kind())
+            .add(Style.FAINT, incident.cause().map(cause -> " (" + cause + ")").orElse(""))
             .add(Style.FAINT, "  " + when)
             .toString());
-    String text = incident.message() + incident.advice().map(advice -> " " + advice).orElse("");
+    String account = incident.account().isEmpty() ? "" : " " + incident.account();
+    String text =
+        incident.message() + account + incident.advice().map(advice -> " " + advice).orElse("");
     for (String part : wrapped(text, width - MESSAGE_INDENT.length())) {
       lines.add(
           line(width)

@@ -239,7 +239,10 @@ final class RunFollower implements AutoCloseable {
                         ? OptionalLong.empty()
                         : OptionalLong.of(alert.resolvedStep()),
                     alert.message(),
-                    Optional.ofNullable(alert.advice())))
+                    Optional.ofNullable(alert.advice()),
+                    Optional.ofNullable(alert.context().cause())
+                        .map(cause -> cause.name().toLowerCase(Locale.ROOT)),
+                    alert.context().account()))
         .toList();
   }
 

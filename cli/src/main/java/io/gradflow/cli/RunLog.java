@@ -23,12 +23,13 @@ final class RunLog {
       if (told.add(which + incident.rootLayer())) {
         lines.add(
             plain(
-                "%-9s %s (%s): %s%s"
+                "%-9s %s (%s): %s%s%s"
                     .formatted(
                         incident.isAdvice() ? "advice" : "opened",
                         which,
                         incident.severity(),
                         incident.message(),
+                        incident.account().isEmpty() ? "" : " " + incident.account(),
                         incident.advice().map(advice -> " " + advice).orElse(""))));
       }
       if (!incident.open() && told.add(which + incident.rootLayer() + " resolved")) {

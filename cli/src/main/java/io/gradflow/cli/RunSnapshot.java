@@ -73,6 +73,8 @@ record RunSnapshot(
    * @param resolvedStep the step at which it resolved; empty while it is open
    * @param message one plain sentence
    * @param advice what to do about it
+   * @param cause class of its cause
+   * @param account what happened, in order; empty if nothing is told
    */
   record Incident(
       String kind,
@@ -81,7 +83,9 @@ record RunSnapshot(
       long openedStep,
       OptionalLong resolvedStep,
       String message,
-      Optional<String> advice) {
+      Optional<String> advice,
+      Optional<String> cause,
+      String account) {
     /** Whether nothing is wrong, but something could be better. */
     boolean isAdvice() {
       return severity.equals("info");

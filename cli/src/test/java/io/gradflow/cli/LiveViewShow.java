@@ -60,6 +60,7 @@ final class LiveViewShow {
           "The gradient of blocks.0.weight jumped by 3.1 octaves at step 40");
     }
     if (step > 140) {
+      run.because("optimiser", "blocks.1.bias growing to ×4.3 from step 100.");
       run.opened(
           "EXPLODING_TREND",
           "warning",

@@ -77,6 +77,25 @@ class LiveViewTest {
   }
 
   @Test
+  void anIncidentSaysItsCauseAndTellsWhatHappened() {
+    RunSnapshot run =
+        SnapshotOf.aRun()
+            .layer("b7", "weight", -2, -2.0)
+            .because("optimiser", "Learning rate ×60 observed at step 80, b7.weight ×50 at 81.")
+            .opened("EXPLODING_SPIKE", "critical", "b7.weight", 81, "A jump of b7.weight.")
+            .now();
+
+    List<String> frame = plain.frame(run, 72, 40);
+
+    assertThat(frame.subList(frame.size() - 4, frame.size()))
+        .containsExactly(
+            "incidents  1 open, 0 resolved",
+            "● critical EXPLODING_SPIKE (optimiser)  open since step 81 (39 steps)",
+            "    A jump of b7.weight. Learning rate ×60 observed at step 80,",
+            "    b7.weight ×50 at 81.");
+  }
+
+  @Test
   void neverExceedsTheTerminal() {
     RunSnapshot run = LiveViewShow.imagined(40, 200);
     for (int width = 1; width <= 160; width += 3) {

@@ -15,6 +15,8 @@ final class SnapshotOf {
   private double completeness = 1;
   private double globalNorm = 3.5;
   private long step = 120;
+  private Optional<String> cause = Optional.empty();
+  private String account = "";
   private final List<LayerTrace> layers = new ArrayList<>();
   private final List<Incident> incidents = new ArrayList<>();
 
@@ -48,6 +50,13 @@ final class SnapshotOf {
     return this;
   }
 
+  /** Of the next incident. */
+  SnapshotOf because(String of, String told) {
+    cause = Optional.of(of);
+    account = told;
+    return this;
+  }
+
   SnapshotOf opened(String kind, String severity, String layer, long step, String message) {
     incidents.add(
         new Incident(
@@ -57,7 +66,11 @@ final class SnapshotOf {
             step,
             OptionalLong.empty(),
             message,
-            Optional.empty()));
+            Optional.empty(),
+            cause,
+            account));
+    cause = Optional.empty();
+    account = "";
     return this;
   }
 
@@ -70,7 +83,9 @@ final class SnapshotOf {
             step,
             OptionalLong.empty(),
             message,
-            Optional.of(advice)));
+            Optional.of(advice),
+            Optional.empty(),
+            ""));
     return this;
   }
 
@@ -83,7 +98,11 @@ final class SnapshotOf {
             step,
             OptionalLong.of(until),
             message,
-            Optional.empty()));
+            Optional.empty(),
+            cause,
+            account));
+    cause = Optional.empty();
+    account = "";
     return this;
   }
 

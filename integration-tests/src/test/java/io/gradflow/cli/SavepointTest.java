@@ -134,7 +134,8 @@ class SavepointTest {
                       .as(id)
                       .usingRecursiveComparison()
                       .withEqualsForType(Double::equals, Double.class)
-                      .ignoringFields("detectedAt")
+                      // Release 0.1 remembers nothing of how the training went.
+                      .ignoringFields("detectedAt", "context", "confidence")
                       .isEqualTo(undisturbed.alerts().get(id)));
       assertThat(recordsOf(stack, Topic.DEAD_LETTERS)).isEmpty();
     }

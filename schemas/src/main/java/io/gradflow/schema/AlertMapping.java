@@ -4,6 +4,7 @@ import io.gradflow.core.Origin;
 import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
+import io.gradflow.core.incident.Cause;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -55,7 +56,9 @@ final class AlertMapping implements Codec.Mapping<Alert> {
                     row.nested("suspects")
                         .set("layer", s.layer())
                         .set("rank", s.rank())
-                        .set("score", s.score()))
+                        .set("score", s.score())
+                        .set("host", s.host())
+                        .set("device", s.device()))
             .toList());
     row.set(
         "chain",
@@ -81,7 +84,15 @@ final class AlertMapping implements Codec.Mapping<Alert> {
               .set("tailSteps", evidence.tailSteps())
               .set("tail", evidence.tail()));
     }
-    return row;
+    Alert.Context context = alert.context();
+    return row.set("cause", context.cause() == null ? null : context.cause().name())
+        .set("account", context.account())
+        .set("lossBefore", context.lossBefore())
+        .set("lossAfter", context.lossAfter())
+        .set("changes", context.changes())
+        .set("lastGoodStep", context.lastGoodStep())
+        .set("lastCheckpoint", context.lastCheckpoint())
+        .set("nextAction", context.nextAction());
   }
 
   @Override
@@ -90,7 +101,11 @@ final class AlertMapping implements Codec.Mapping<Alert> {
     for (Row suspect : row.records("suspects")) {
       suspects.add(
           new Alert.Suspect(
-              suspect.text("layer"), suspect.optionalInteger("rank"), suspect.real("score")));
+              suspect.text("layer"),
+              suspect.optionalInteger("rank"),
+              suspect.real("score"),
+              suspect.text("host"),
+              suspect.text("device")));
     }
     List<Alert.Link> chain = new ArrayList<>();
     for (Row link : row.records("chain")) {
@@ -129,7 +144,20 @@ final class AlertMapping implements Codec.Mapping<Alert> {
         row.optionalReal("confidence"),
         row.number("policyVersion"),
         row.flag("timed"),
-        row.number("detectedAt"));
+        row.number("detectedAt"),
+        context(row));
+  }
+
+  private static Alert.Context context(Row row) {
+    return new Alert.Context(
+        row.text("cause") == null ? null : row.constant("cause", Cause.class),
+        row.text("account"),
+        row.optionalReal("lossBefore"),
+        row.optionalReal("lossAfter"),
+        row.texts("changes"),
+        row.optionalNumber("lastGoodStep"),
+        row.optionalNumber("lastCheckpoint"),
+        row.text("nextAction"));
   }
 
   private static Alert.Evidence evidence(Row row) {

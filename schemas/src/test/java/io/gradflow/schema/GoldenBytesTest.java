@@ -7,6 +7,7 @@ import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.Rule;
 import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
+import io.gradflow.core.incident.Cause;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankComparison;
@@ -321,7 +322,7 @@ class GoldenBytesTest {
             3,
             "node-1",
             null,
-            List.of(new Alert.Suspect("decoder.0", 3, 1.5)),
+            List.of(new Alert.Suspect("decoder.0", 3, 1.5, "node-1", null)),
             List.of(new Alert.Link(8, FindingKind.DEAD_LAYER, "decoder.1", null, 1)),
             new Alert.Evidence(1, 0, "elements", new long[] {6, 7}, new double[] {0, 1}),
             "Layer decoder.0 of rank 3 is not finite.",
@@ -330,7 +331,16 @@ class GoldenBytesTest {
             0.9,
             4,
             false,
-            1_700_000_000_900L));
+            1_700_000_000_900L,
+            new Alert.Context(
+                Cause.HARDWARE,
+                "decoder.0 of rank 3 NaN or Inf at step 6.",
+                2.5,
+                Double.NaN,
+                List.of("step 4: checkpoint"),
+                5L,
+                4L,
+                "Take host node-1 out.")));
   }
 
   @Test

@@ -6,6 +6,7 @@ import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.Rule;
 import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
+import io.gradflow.core.incident.Cause;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankComparison;
@@ -422,7 +423,9 @@ final class Samples {
         maybe(() -> random.nextInt(64)),
         maybe(this::text),
         maybe(this::text),
-        List.of(new Alert.Suspect("a", null, 3), new Alert.Suspect(null, 4, random.nextDouble())),
+        List.of(
+            new Alert.Suspect("a", null, 3, null, null),
+            new Alert.Suspect(null, 4, random.nextDouble(), text(), maybe(this::text))),
         List.of(new Alert.Link(7, one(FindingKind.values()), maybe(this::text), null, odd())),
         maybe(() -> new Alert.Evidence(odd(), 2, "octaves", counts(5), doubles(5))),
         text(),
@@ -431,7 +434,16 @@ final class Samples {
         maybe(random::nextDouble),
         random.nextInt(10),
         random.nextBoolean(),
-        random.nextLong(1L << 41));
+        random.nextLong(1L << 41),
+        new Alert.Context(
+            maybe(() -> one(Cause.values())),
+            text(),
+            maybe(this::odd),
+            maybe(this::odd),
+            List.of("step 4: checkpoint"),
+            maybe(() -> random.nextLong(1000)),
+            maybe(() -> random.nextLong(1000)),
+            maybe(this::text)));
   }
 
   Rule rule() {

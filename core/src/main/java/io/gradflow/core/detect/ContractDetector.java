@@ -34,6 +34,9 @@ import java.util.List;
  * mistake that the published gradient and the trainer's norm share.
  */
 public final class ContractDetector {
+  /** Unit of findings of contradicting records. */
+  static final String RECORDS = "ranks";
+
   private ContractDetector() {}
 
   /**
@@ -146,7 +149,7 @@ public final class ContractDetector {
           onset,
           ranks.length,
           0,
-          "ranks",
+          RECORDS,
           contradiction(step, ranks));
     }
     var judged = new Judged(table, step, settings, out);

@@ -79,6 +79,22 @@ public final class ExplodingSpikeDetector {
     out.activeIfAny(EXPLODING_SPIKE, state.hold());
   }
 
+  /** Share of the layers with a baseline that stand over half the thresholds; null without any. */
+  static Double risen(LogHolt baseline, int layers, DetectionPolicy policy) {
+    Settings settings = policy.explodingSpike();
+    int judged = 0;
+    int over = 0;
+    for (int i = 0; i < layers; i++) {
+      double e = baseline.surprise(i);
+      if (!Double.isNaN(e) && baseline.seenBefore(i) >= policy.warmUpSteps()) {
+        judged++;
+        boolean isOver = e / baseline.scale(i) > settings.z() / 2 && e > settings.rise() / 2;
+        over += isOver ? 1 : 0;
+      }
+    }
+    return judged == 0 ? null : Double.valueOf((double) over / judged);
+  }
+
   private static void report(
       Reading reading,
       LogHolt baseline,

@@ -29,4 +29,15 @@ public record Finding(
     long[] tailSteps,
     double[] tail,
     String message,
-    String advice) {}
+    String advice) {
+
+  /** Whether the optimiser skipped steps in a row, be the gradient finite or not. */
+  public boolean isOfSkips() {
+    return kind == FindingKind.NON_FINITE && unit.equals(NonFiniteDetector.SKIPS);
+  }
+
+  /** Whether a rank sent two records under one identity. */
+  public boolean isOfRecords() {
+    return kind == FindingKind.CONTRACT && unit.equals(ContractDetector.RECORDS);
+  }
+}

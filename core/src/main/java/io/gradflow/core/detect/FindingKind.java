@@ -31,6 +31,11 @@ public enum FindingKind {
   /** Advice: a larger or smaller batch, by the gradient noise scale. */
   ADVICE_BATCH_SIZE;
 
+  /** Whether the gradient grows beyond what it was. */
+  public boolean isExplosion() {
+    return name().startsWith("EXPLODING");
+  }
+
   /** Whether it is advice, not a fault: never worse than {@link Severity#INFO}. */
   public boolean isAdvice() {
     return compareTo(ADVICE_DEPTH) >= 0;

@@ -24,6 +24,8 @@ public final class LayerTable {
   /** Fewer layers of a kind than this have no median worth comparing with. */
   private static final int MIN_PEERS = 4;
 
+  private static final String FLOAT16 = "float16";
+
   /**
    * Layers and whom they are compared with.
    *
@@ -39,6 +41,7 @@ public final class LayerTable {
   private final int[] depths;
   private final long[] elements;
   private final String[] dtypes;
+  private final boolean float16;
   private final boolean[] mayDie;
   private final boolean[] zeroInit;
   private final List<Peers> peers;
@@ -84,6 +87,7 @@ public final class LayerTable {
       tiedTo[i] = layer.tiedTo() == null ? -1 : indices.getOrDefault(layer.tiedTo(), i);
       optional[i] = !layer.trainable() || layer.tiedTo() != null;
     }
+    float16 = Arrays.asList(dtypes).contains(FLOAT16);
     mesh = manifest.mesh();
     workers =
         mesh.stream()
@@ -163,7 +167,12 @@ public final class LayerTable {
 
   /** Octave at which the gradient's number format ends. */
   int overflowOctave(int layer) {
-    return dtypes[layer].equals("float16") ? 16 : 128;
+    return dtypes[layer].equals(FLOAT16) ? 16 : 128;
+  }
+
+  /** Whether any gradient is in the format that overflows soonest. */
+  boolean isFloat16() {
+    return float16;
   }
 
   /** Position in the forward order, -1 if unknown. */

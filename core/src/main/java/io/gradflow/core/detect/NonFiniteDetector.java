@@ -24,6 +24,9 @@ import io.gradflow.core.shard.NonFinite;
  * skipping scaler has reached its minimum.
  */
 public final class NonFiniteDetector {
+  /** Unit of findings of skipped steps. */
+  static final String SKIPS = "steps";
+
   private NonFiniteDetector() {}
 
   /**
@@ -119,7 +122,7 @@ public final class NonFiniteDetector {
         onset,
         skips,
         settings.skips(),
-        "steps",
+        SKIPS,
         ("The trainer has skipped the last %d steps up to step %d: its loss scaler finds no scale at"
                 + " which the gradient is finite.")
             .formatted(skips, step.id().step()));

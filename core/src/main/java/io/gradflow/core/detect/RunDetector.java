@@ -74,7 +74,8 @@ public final class RunDetector {
             policy.version(),
             List.copyOf(out.findings()),
             List.copyOf(out.active()),
-            out.findings().isEmpty() ? List.of() : blindSpots(table, step));
+            out.findings().isEmpty() ? List.of() : blindSpots(table, step),
+            Circumstances.of(table, step, out.risen()));
     return new Judgement(with(run, after), Optional.of(findings));
   }
 
@@ -139,6 +140,7 @@ public final class RunDetector {
     DeadLayerDetector.observe(reading, lane.deadLayer(), policy.deadLayer(), out);
     ExplodingSpikeDetector.observe(
         reading, baseline, lane.explodingSpike(), policy.explodingSpike(), out);
+    out.risen(ExplodingSpikeDetector.risen(baseline, table.size(), policy));
     ExplodingTrendDetector.observe(
         reading,
         baseline,

@@ -14,6 +14,7 @@ import java.util.List;
  *     threshold since: an incident is over when none of its kinds is active
  * @param blindSpots what this run does not publish and the verdict therefore lacks; empty when
  *     there is no finding
+ * @param circumstances of the step; null in states of release 0.1
  */
 public record StepFindings(
     StepId id,
@@ -21,4 +22,8 @@ public record StepFindings(
     long policyVersion,
     List<Finding> findings,
     List<FindingKind> active,
-    List<String> blindSpots) {}
+    List<String> blindSpots,
+    Circumstances circumstances) {
+  /** Most findings of one kind in a step. */
+  public static final int MOST_OF_A_KIND = Verdicts.MOST;
+}

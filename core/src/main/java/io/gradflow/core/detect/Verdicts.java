@@ -14,6 +14,7 @@ final class Verdicts {
   private final DetectionPolicy policy;
   private final List<Finding> findings = new ArrayList<>();
   private final List<FindingKind> active = new ArrayList<>();
+  private Double risen;
 
   Verdicts(DetectionPolicy policy) {
     this.policy = policy;
@@ -29,6 +30,16 @@ final class Verdicts {
 
   List<FindingKind> active() {
     return active;
+  }
+
+  /** Share of the layers that spike, or nearly; null before anything was said of it. */
+  Double risen() {
+    return risen;
+  }
+
+  /** Says what share of the layers spikes, or nearly. */
+  void risen(Double share) {
+    risen = share;
   }
 
   /**

@@ -23,10 +23,11 @@ import java.util.List;
  * @param message one plain sentence
  * @param advice null when there is none
  * @param blindSpots what this run does not publish and the verdict therefore lacks
- * @param confidence of 0 to 1; null when the detector has none
+ * @param confidence in the cause, 0 to 1; null for advice, and in alerts of release 0.1
  * @param policyVersion of the rules that decided
  * @param timed true if wall time decided this transition, so that a replay may differ
  * @param detectedAt wall time, ms since the epoch
+ * @param context cause and circumstances
  */
 public record Alert(
     String alertId,
@@ -55,7 +56,8 @@ public record Alert(
     Double confidence,
     long policyVersion,
     boolean timed,
-    long detectedAt) {
+    long detectedAt,
+    Context context) {
 
   /** Where an incident stands. */
   public enum State {
@@ -72,8 +74,36 @@ public record Alert(
    * @param layer null when a rank alone is suspect
    * @param rank null when a layer alone is suspect
    * @param score the larger the more suspect; comparable within one incident only
+   * @param host, device of the rank; null when unknown
    */
-  public record Suspect(String layer, Integer rank, double score) {}
+  public record Suspect(String layer, Integer rank, double score, String host, String device) {}
+
+  /**
+   * What an incident comes from, what came of it, and what to do.
+   *
+   * @param cause null for advice, and in alerts of release 0.1
+   * @param account what happened, in order, in one or two sentences; empty for advice
+   * @param lossBefore smoothed loss before the onset; null when unknown
+   * @param lossAfter the worst since, smoothed likewise, NaN once a loss was not finite; null when
+   *     unknown
+   * @param changes of the run shortly before the onset, oldest first, a line each
+   * @param lastGoodStep the last step before anything was found; null when there is none
+   * @param lastCheckpoint step of the last checkpoint until then; null when none is known
+   * @param nextAction one imperative sentence; null for advice
+   */
+  public record Context(
+      Cause cause,
+      String account,
+      Double lossBefore,
+      Double lossAfter,
+      List<String> changes,
+      Long lastGoodStep,
+      Long lastCheckpoint,
+      String nextAction) {
+    /** Nothing is known. */
+    public static final Context NONE =
+        new Context(null, "", null, null, List.of(), null, null, null);
+  }
 
   /** One finding of the chain. */
   public record Link(long step, FindingKind kind, String layer, Integer rank, double observed) {}

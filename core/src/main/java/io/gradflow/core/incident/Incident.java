@@ -19,6 +19,7 @@ import java.util.List;
  * @param suspects ranked
  * @param chain by onset
  * @param activities what keeps it open
+ * @param background null in states of release 0.1
  */
 public record Incident(
     String incidentId,
@@ -34,7 +35,8 @@ public record Incident(
     List<Alert.Suspect> suspects,
     List<Alert.Link> chain,
     List<String> blindSpots,
-    List<Activity> activities) {
+    List<Activity> activities,
+    Background background) {
 
   /**
    * A kind of finding that still stands.
@@ -53,22 +55,43 @@ public record Incident(
     return chain.stream().anyMatch(link -> link.kind() == kind);
   }
 
-  /** The same after a further alert. */
-  Incident published(long step) {
-    return with(transition + 1, step, resolvedStep);
+  /** The background, an empty one where nothing is known. */
+  Background known() {
+    return background == null ? Background.NONE : background;
+  }
+
+  /** The earliest onset of what belongs to it. */
+  long firstSick() {
+    return Math.min(root.onsetStep(), chain.isEmpty() ? root.onsetStep() : chain.get(0).step());
+  }
+
+  /** The last step before anything was found; null if there is none. */
+  Long lastGoodStep() {
+    return firstSick() > 0 ? firstSick() - 1 : null;
+  }
+
+  /** The same after its first alert, which says that cause. */
+  Incident first(Cause cause) {
+    return with(transition, publishedStep, resolvedStep, known().published(cause));
+  }
+
+  /** The same after a further alert, which says that cause. */
+  Incident published(long step, Cause cause) {
+    return with(transition + 1, step, resolvedStep, known().published(cause));
   }
 
   /** The same, quiet since that step. */
   Incident resolved(long step) {
-    return with(transition, publishedStep, step);
+    return with(transition, publishedStep, step, background);
   }
 
   /** The same, sick again. */
   Incident reopened() {
-    return with(transition, publishedStep, null);
+    return with(transition, publishedStep, null, background);
   }
 
-  private Incident with(int newTransition, long newPublishedStep, Long newResolvedStep) {
+  private Incident with(
+      int newTransition, long newPublishedStep, Long newResolvedStep, Background newBackground) {
     return new Incident(
         incidentId,
         newTransition,
@@ -83,6 +106,7 @@ public record Incident(
         suspects,
         chain,
         blindSpots,
-        activities);
+        activities,
+        newBackground);
   }
 }

@@ -8,6 +8,8 @@ import java.time.Duration;
  *
  * @param foldSteps findings whose onset lies less than this after an incident's last sick step
  *     belong to it, be it open or just resolved
+ * @param rememberSteps a resolved incident is remembered for so many steps, the longest that a
+ *     detector takes to find what began with it
  * @param onsetTolerance by how many steps an onset must be earlier to be the truer cause: the
  *     resolution of the slower detectors' estimate
  * @param updateSteps a lasting incident is published again after so many steps
@@ -17,6 +19,7 @@ import java.time.Duration;
  */
 public record IncidentPolicy(
     int foldSteps,
+    int rememberSteps,
     int onsetTolerance,
     int updateSteps,
     int suspects,
@@ -25,11 +28,12 @@ public record IncidentPolicy(
     implements Serializable {
   /** The defaults. */
   public static final IncidentPolicy DEFAULT =
-      new IncidentPolicy(50, 20, 50, 8, 4, Duration.ofHours(1));
+      new IncidentPolicy(50, 500, 20, 50, 8, 4, Duration.ofHours(1));
 
   /** Checks the ranges. */
   public IncidentPolicy {
     require("foldSteps", foldSteps, 0);
+    require("rememberSteps", rememberSteps, foldSteps);
     require("onsetTolerance", onsetTolerance, 0);
     require("updateSteps", updateSteps, 1);
     require("suspects", suspects, 1);

@@ -1,6 +1,7 @@
 package io.gradflow.core.incident;
 
 import io.gradflow.core.Hash64;
+import io.gradflow.core.detect.Circumstances.Place;
 import io.gradflow.core.detect.Finding;
 import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.Severity;
@@ -25,12 +26,15 @@ import java.util.stream.Collectors;
  *       while no fault of the stream is open.
  *   <li><b>Cause.</b> The finding of the earliest onset, not the one that spoke first: slow
  *       detectors speak after fast effects. A later finding takes the root over if its onset is
- *       earlier, that of a trend (an estimate) by more than {@code onsetTolerance}; only NaN stays
- *       the root once it is, for after it nothing is worth much. The incident's id stays as it was
+ *       earlier, that of a trend (an estimate) by more than {@code onsetTolerance}, or if it is of
+ *       one onset with the root and explains it ({@link Nature#precedence}); only NaN stays the
+ *       root once it is, for after it nothing is worth much. The incident's id stays as it was
  *       opened.
+ *   <li><b>Memory.</b> A resolved incident is remembered for {@code rememberSteps}: a slow detector
+ *       may speak only then of what began with it, and that joins it too.
  *   <li><b>Transitions.</b> OPENED at the first finding; UPDATED at once when the severity rises or
- *       the root is revised, and every {@code updateSteps} while there are findings; RESOLVED when
- *       none of its kinds is active; OPENED again, under the same id, when a finding joins a
+ *       root or class are revised, and every {@code updateSteps} while there are findings; RESOLVED
+ *       when none of its kinds is active; OPENED again, under the same id, when a finding joins a
  *       resolved incident; EXPIRED when a higher attempt takes over, or (by wall time) when nothing
  *       more is heard of the run.
  * </ul>
@@ -38,6 +42,8 @@ import java.util.stream.Collectors;
  * <p>The same findings give the same alerts but for {@code detectedAt}.
  */
 public final class IncidentTracker {
+  private static final int MOST_CHANGES = 8;
+
   private final IncidentPolicy policy;
 
   /** A tracker of that policy; it keeps no state. */
@@ -66,23 +72,28 @@ public final class IncidentTracker {
       if (run != null) {
         alerts.addAll(expired(run, false, nowMs));
       }
-      run = new RunIncidents(step.id().runId(), step.id().attempt(), List.of());
+      run =
+          new RunIncidents(step.id().runId(), step.id().attempt(), List.of(), restarted(run, step));
     } else if (step.id().attempt() < run.attempt()) {
       return new Outcome(run, List.of());
     }
     RunIncidents current = run;
+    Course course = course(run, step).after(step);
     List<Finding> unclaimed =
         step.findings().stream()
             .filter(finding -> !finding.shadow())
             .filter(finding -> !finding.kind().isAdvice() || isHealthy(current, step))
-            .sorted(Comparator.comparingLong(this::apparentOnset).thenComparing(Finding::kind))
+            .sorted(
+                Comparator.comparingLong(this::apparentOnset)
+                    .thenComparingInt(Nature::precedence)
+                    .thenComparing(Finding::kind))
             .collect(Collectors.toCollection(ArrayList::new));
     var incidents = new ArrayList<Incident>();
     for (Incident incident : run.incidents()) {
       if (incident.stream().equals(step.id().stream())) {
         var own = unclaimed.stream().filter(finding -> belongs(finding, incident)).toList();
         unclaimed.removeAll(own);
-        Incident after = follow(run, incident, own, step, nowMs, alerts);
+        Incident after = follow(run, incident, own, step, course, nowMs, alerts);
         if (!isForgotten(after, step)) {
           incidents.add(after);
         }
@@ -94,14 +105,17 @@ public final class IncidentTracker {
       Incident fresh = open(run, unclaimed.get(0), step);
       var own = unclaimed.stream().filter(finding -> belongs(finding, fresh)).toList();
       unclaimed.removeAll(own);
-      Incident opened = join(fresh, own, step);
+      Incident joined = join(fresh, own, step, course);
+      Incident opened = joined.first(CauseRules.of(joined).cause());
       incidents.add(opened);
       alerts.add(alert(run, opened, State.OPENED, false, nowMs));
     }
     // Those of silent ranks first: they have the first claim on findings of their kind.
-    incidents.sort(Comparator.comparing(incident -> !isDelivery(incident.root())));
+    incidents.sort(Comparator.comparing(incident -> !isApart(incident.root())));
     return new Outcome(
-        new RunIncidents(run.runId(), run.attempt(), List.copyOf(incidents)), alerts);
+        new RunIncidents(
+            run.runId(), run.attempt(), List.copyOf(incidents), with(run.courses(), course)),
+        alerts);
   }
 
   /** What is published when nothing was heard of a run for {@link IncidentPolicy#orphanAfter}. */
@@ -114,7 +128,12 @@ public final class IncidentTracker {
         .filter(Incident::isOpen)
         .map(
             incident ->
-                alert(run, incident.published(incident.lastStep()), State.EXPIRED, timed, nowMs))
+                alert(
+                    run,
+                    incident.published(incident.lastStep(), CauseRules.of(incident).cause()),
+                    State.EXPIRED,
+                    timed,
+                    nowMs))
         .toList();
   }
 
@@ -123,28 +142,34 @@ public final class IncidentTracker {
       Incident before,
       List<Finding> own,
       StepFindings step,
+      Course course,
       long nowMs,
       List<Alert> alerts) {
-    Incident after = join(before, own, step);
+    Incident after = join(before, own, step, course);
+    Cause cause = CauseRules.of(after).cause();
+    boolean isRevised = before.background() != null && cause != before.background().cause();
     long now = Math.max(step.id().step(), after.lastStep());
     State transition = null;
     if (own.isEmpty()) {
       if (before.isOpen() && after.activities().isEmpty()) {
         transition = State.RESOLVED;
         after = after.resolved(now);
+      } else if (before.isOpen() && isRevised) {
+        transition = State.UPDATED;
       }
     } else if (!before.isOpen()) {
       transition = State.OPENED;
       after = after.reopened();
     } else if (after.severity() != before.severity()
         || !isSameCause(after.root(), before.root())
+        || isRevised
         || (isAdvice(before)
             ? after.suspects().size() > before.suspects().size()
             : now - before.publishedStep() >= policy.updateSteps())) {
       transition = State.UPDATED;
     }
     if (transition != null) {
-      after = after.published(now);
+      after = after.published(now, cause);
       alerts.add(alert(run, after, transition, false, nowMs));
     }
     return after;
@@ -175,11 +200,38 @@ public final class IncidentTracker {
         List.of(),
         List.of(),
         step.blindSpots(),
-        List.of());
+        List.of(),
+        null);
+  }
+
+  private static Course course(RunIncidents run, StepFindings step) {
+    String stream = step.id().stream();
+    return run.courses() == null
+        ? Course.of(stream)
+        : run.courses().stream()
+            .filter(course -> course.stream().equals(stream))
+            .findFirst()
+            .orElseGet(() -> Course.of(stream));
+  }
+
+  private static List<Course> with(List<Course> courses, Course course) {
+    var all = new ArrayList<Course>();
+    if (courses != null) {
+      courses.stream().filter(other -> !other.stream().equals(course.stream())).forEach(all::add);
+    }
+    all.add(course);
+    return List.copyOf(all);
+  }
+
+  /** What of the courses is left to an attempt that begins with that step. */
+  private static List<Course> restarted(RunIncidents before, StepFindings step) {
+    return before == null || before.courses() == null
+        ? null
+        : before.courses().stream().map(course -> course.restarted(step.id().step())).toList();
   }
 
   /** The incident with these findings, and with what the step says of its kinds. */
-  private Incident join(Incident incident, List<Finding> own, StepFindings step) {
+  private Incident join(Incident incident, List<Finding> own, StepFindings step, Course course) {
     Finding root = incident.root();
     Severity severity = incident.severity();
     var chain = new ArrayList<>(incident.chain());
@@ -191,6 +243,16 @@ public final class IncidentTracker {
       addLink(chain, finding);
     }
     chain.sort(Comparator.comparingLong(Alert.Link::step));
+    Background background =
+        incident
+            .known()
+            .after(
+                Math.min(root.onsetStep(), chain.get(0).step()),
+                Math.min(apparentOnset(root), incident.openedStep()),
+                own,
+                step,
+                course,
+                incident.isOpen());
     return new Incident(
         incident.incidentId(),
         incident.transition(),
@@ -202,10 +264,11 @@ public final class IncidentTracker {
         incident.publishedStep(),
         incident.resolvedStep(),
         step.policyVersion(),
-        suspects(incident, root, own),
+        suspects(incident, root, own, background),
         List.copyOf(chain),
         own.isEmpty() ? incident.blindSpots() : step.blindSpots(),
-        activities(incident, chain, step));
+        activities(incident, chain, step),
+        background);
   }
 
   private static List<Incident.Activity> activities(
@@ -224,7 +287,8 @@ public final class IncidentTracker {
     return List.copyOf(activities);
   }
 
-  private List<Alert.Suspect> suspects(Incident incident, Finding root, List<Finding> own) {
+  private List<Alert.Suspect> suspects(
+      Incident incident, Finding root, List<Finding> own, Background background) {
     var suspects = new ArrayList<Alert.Suspect>();
     if (root.kind() == incident.root().kind()) {
       suspects.addAll(incident.suspects());
@@ -238,7 +302,14 @@ public final class IncidentTracker {
                           && Objects.equals(suspect.rank(), finding.rank()));
       boolean names = finding.layer() != null || finding.rank() != null;
       if (finding.kind() == root.kind() && names && isNew && suspects.size() < policy.suspects()) {
-        suspects.add(new Alert.Suspect(finding.layer(), finding.rank(), finding.score()));
+        Place place = background.place(finding.rank());
+        suspects.add(
+            new Alert.Suspect(
+                finding.layer(),
+                finding.rank(),
+                finding.score(),
+                place == null ? null : place.host(),
+                place == null ? null : place.device()));
       }
     }
     return List.copyOf(suspects);
@@ -274,13 +345,13 @@ public final class IncidentTracker {
     if (!near) {
       return false;
     }
-    if (!isDelivery(finding)) {
-      return !isDelivery(incident.root());
+    if (!isApart(finding)) {
+      return !isApart(incident.root());
     }
     boolean ruined =
         incident.holds(FindingKind.NON_FINITE)
             && finding.onsetStep() >= incident.root().onsetStep();
-    return isDelivery(incident.root()) || ruined;
+    return isApart(incident.root()) || ruined;
   }
 
   private static boolean isAdvice(Incident incident) {
@@ -294,23 +365,31 @@ public final class IncidentTracker {
   }
 
   private boolean isForgotten(Incident incident, StepFindings step) {
-    return !incident.isOpen() && step.id().step() >= incident.lastStep() + policy.foldSteps();
+    int steps = isAdvice(incident) ? policy.foldSteps() : policy.rememberSteps();
+    return !incident.isOpen() && step.id().step() >= incident.lastStep() + steps;
   }
 
   /** The onset a finding is surely not later than. */
   private long apparentOnset(Finding finding) {
-    boolean estimated =
-        finding.kind() == FindingKind.EXPLODING_TREND
-            || finding.kind() == FindingKind.VANISHING_TREND;
-    return estimated ? finding.onsetStep() + policy.onsetTolerance() : finding.onsetStep();
+    return Nature.of(finding.kind()).isEstimate()
+        ? finding.onsetStep() + policy.onsetTolerance()
+        : finding.onsetStep();
   }
 
   private boolean isTruerCause(Finding finding, Finding root) {
-    return root.kind() != FindingKind.NON_FINITE && apparentOnset(finding) < root.onsetStep();
+    if (root.kind() == FindingKind.NON_FINITE) {
+      return false;
+    }
+    // A NaN is as a rule what an explosion ends in, soon after an onset that is only estimated.
+    long simultaneous =
+        finding.kind() == FindingKind.NON_FINITE ? root.onsetStep() : apparentOnset(root);
+    boolean explains = Nature.precedence(finding) < Nature.precedence(root);
+    return apparentOnset(finding) < root.onsetStep()
+        || (explains && finding.onsetStep() <= simultaneous);
   }
 
-  private static boolean isDelivery(Finding finding) {
-    return finding.kind() == FindingKind.MISSING_SHARDS || finding.kind() == FindingKind.CONTRACT;
+  private static boolean isApart(Finding finding) {
+    return Nature.of(finding.kind()).isApart();
   }
 
   private static boolean isSameCause(Finding one, Finding other) {
@@ -329,6 +408,8 @@ public final class IncidentTracker {
   private static Alert alert(
       RunIncidents run, Incident incident, State state, boolean timed, long nowMs) {
     Finding root = incident.root();
+    Place place = incident.known().place(root.rank());
+    CauseRules.Verdict verdict = CauseRules.of(incident);
     return new Alert(
         new Hash64().add(incident.incidentId()).add((long) incident.transition()).hex(),
         incident.incidentId(),
@@ -345,8 +426,8 @@ public final class IncidentTracker {
         incident.resolvedStep(),
         root.layer(),
         root.rank(),
-        null,
-        null,
+        place == null ? null : place.host(),
+        place == null ? null : place.device(),
         incident.suspects(),
         incident.chain(),
         new Alert.Evidence(
@@ -354,10 +435,39 @@ public final class IncidentTracker {
         message(incident),
         root.advice(),
         incident.blindSpots(),
-        null,
+        verdict.confidence(),
         incident.policyVersion(),
         timed,
-        nowMs);
+        nowMs,
+        context(incident, verdict.cause()));
+  }
+
+  private static Alert.Context context(Incident incident, Cause cause) {
+    Background background = incident.known();
+    return isAdvice(incident)
+        ? Alert.Context.NONE
+        : new Alert.Context(
+            cause,
+            Story.of(incident),
+            background.lossBefore(),
+            background.lossAfter(),
+            lines(background),
+            incident.lastGoodStep(),
+            background.lastCheckpoint(),
+            NextAction.of(incident, cause));
+  }
+
+  /** What changed, the last checkpoint among it. */
+  private static List<String> lines(Background background) {
+    var changes = new ArrayList<>(background.changes());
+    if (background.lastCheckpoint() != null) {
+      changes.add(Change.ofEvent(background.lastCheckpoint(), "checkpoint", null));
+    }
+    changes.sort(Comparator.comparingLong(Change::step));
+    return changes.stream()
+        .skip(Math.max(0, changes.size() - MOST_CHANGES))
+        .map(Change::line)
+        .toList();
   }
 
   /** The root's sentence, with the kinds that followed. */

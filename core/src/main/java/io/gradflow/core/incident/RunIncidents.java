@@ -7,5 +7,7 @@ import java.util.List;
  * finding would belong to them.
  *
  * @param attempt the highest one seen
+ * @param courses how training went, by stream; null in states of release 0.1
  */
-public record RunIncidents(String runId, long attempt, List<Incident> incidents) {}
+public record RunIncidents(
+    String runId, long attempt, List<Incident> incidents, List<Course> courses) {}

@@ -20,10 +20,12 @@ import io.gradflow.core.shard.MeshAxis;
 import io.gradflow.core.shard.NonFinite;
 import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Reporting;
+import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.function.UnaryOperator;
 
@@ -233,6 +235,9 @@ public final class SimulatedRun {
     private ClosedBy closedBy = ClosedBy.COMPLETE;
     private Clip clip;
     private Double lossScale;
+    private Double learningRate;
+    private double weight = 32;
+    private final List<RunEvent> events = new ArrayList<>();
     private double[] weightNorm;
     private double[] updateNorm;
     private double noiseScale = Double.NaN;
@@ -298,6 +303,24 @@ public final class SimulatedRun {
 
     public Draft loss(Double value) {
       loss = value;
+      return this;
+    }
+
+    /** The rate of all layers. */
+    public Draft rate(double value) {
+      learningRate = value;
+      return this;
+    }
+
+    /** Samples of all ranks together. */
+    public Draft batch(double samples) {
+      weight = samples;
+      return this;
+    }
+
+    /** Something that happened since the step before. */
+    public Draft event(RunEvent.Type type, Map<String, String> attributes) {
+      events.add(new RunEvent(RUN, attempt, StepId.MAIN_STREAM, number - 1, type, 7, attributes));
       return this;
     }
 
@@ -501,8 +524,16 @@ public final class SimulatedRun {
               null,
               null,
               null),
-          new StepScalars(loss, null, null, lossScale, skipped, clip, null, 32),
-          List.of(),
+          new StepScalars(
+              loss,
+              null,
+              learningRate == null ? null : new double[] {learningRate},
+              lossScale,
+              skipped,
+              clip,
+              null,
+              weight),
+          List.copyOf(events),
           signals());
     }
   }

@@ -43,7 +43,8 @@ class IncidentTrackerTest {
         .containsOnly(
             "The gradient of block3.weight is zero since step 50: the layer no longer learns.");
     assertThat(run.incidents().incidents()).hasSize(1);
-    assertThat(run.healthy(30).incidents().incidents()).isEmpty();
+    assertThat(run.healthy(459).incidents().incidents()).hasSize(1);
+    assertThat(run.healthy(1).incidents().incidents()).isEmpty();
   }
 
   @Test
@@ -105,6 +106,111 @@ class IncidentTrackerTest {
     assertThat(alerts.get(1).chain())
         .extracting(Alert.Link::kind)
         .containsExactly(FindingKind.EXPLODING_TREND, FindingKind.EXPLODING_SPIKE);
+  }
+
+  @Test
+  void amongFindingsOfOneOnsetTheOneThatExplainsTheOthersIsTheCause() {
+    fold(step(100, finding(FindingKind.EXPLODING_SPIKE, "b", 100, Severity.WARNING)));
+    fold(step(101, finding(FindingKind.NON_FINITE, null, 100, Severity.WARNING)));
+
+    assertThat(alerts)
+        .extracting(Alert::kind)
+        .containsExactly(FindingKind.EXPLODING_SPIKE, FindingKind.NON_FINITE);
+    assertThat(alerts.get(1).incidentId()).isEqualTo(alerts.get(0).incidentId());
+  }
+
+  @Test
+  void aNanSoonAfterTheEstimatedOnsetOfATrendIsItsConsequence() {
+    fold(step(130, finding(FindingKind.EXPLODING_TREND, "a", 100, Severity.WARNING)));
+    fold(step(131, finding(FindingKind.NON_FINITE, "b", 110, Severity.WARNING)));
+
+    assertThat(alerts).extracting(Alert::kind).containsExactly(FindingKind.EXPLODING_TREND);
+    assertThat(state.incidents().get(0).chain())
+        .extracting(Alert.Link::kind)
+        .containsExactly(FindingKind.EXPLODING_TREND, FindingKind.NON_FINITE);
+  }
+
+  @Test
+  void aNanThatAnExplosionCameBeforeIsOfItsClass() {
+    fold(step(100, finding(FindingKind.NON_FINITE, null, 100, Severity.WARNING)));
+    assertThat(alerts.get(0).context().cause()).isEqualTo(Cause.NUMERIC);
+
+    fold(step(101, finding(FindingKind.EXPLODING_TREND, "a", 40, Severity.WARNING)));
+
+    assertThat(alerts).extracting(Alert::state).containsExactly(State.OPENED, State.UPDATED);
+    assertThat(alerts.get(1).kind()).isEqualTo(FindingKind.NON_FINITE);
+    assertThat(alerts.get(1).context().cause()).isEqualTo(Cause.OPTIMISER);
+    assertThat(alerts.get(1).context().lastGoodStep()).isEqualTo(39);
+  }
+
+  @Test
+  void whatASlowDetectorFindsLaterJoinsTheResolvedIncidentItBeganWith() {
+    fold(step(100, finding(FindingKind.EXPLODING_SPIKE, "b", 100, Severity.WARNING)));
+    fold(step(121, 1, List.of()));
+    fold(step(400, finding(FindingKind.VANISHING_TREND, "a", 60, Severity.WARNING)));
+
+    assertThat(alerts)
+        .extracting(Alert::state)
+        .containsExactly(State.OPENED, State.RESOLVED, State.OPENED);
+    assertThat(alerts).extracting(Alert::incidentId).containsOnly(alerts.get(0).incidentId());
+    assertThat(alerts.get(2).kind()).isEqualTo(FindingKind.VANISHING_TREND);
+    assertThat(alerts.get(2).rootLayer()).isEqualTo("a");
+  }
+
+  @Test
+  void faultsFarApartAreTwoIncidents() {
+    fold(step(100, finding(FindingKind.EXPLODING_SPIKE, "b", 100, Severity.WARNING)));
+    fold(step(121, 1, List.of()));
+    fold(step(150, finding(FindingKind.EXPLODING_SPIKE, "b", 150, Severity.WARNING)));
+    fold(step(171, 1, List.of()));
+    fold(step(400, finding(FindingKind.VANISHING_TREND, "a", 155, Severity.WARNING)));
+
+    assertThat(alerts)
+        .extracting(Alert::state)
+        .containsExactly(State.OPENED, State.RESOLVED, State.OPENED, State.RESOLVED, State.OPENED);
+    assertThat(alerts.get(2).incidentId()).isNotEqualTo(alerts.get(0).incidentId());
+    assertThat(alerts.get(4).incidentId()).isEqualTo(alerts.get(2).incidentId());
+  }
+
+  @Test
+  void confidenceGrowsWithTheMargin() {
+    fold(step(100, observed(2)));
+    state = null;
+    fold(step(100, observed(4)));
+
+    assertThat(alerts.get(0).confidence()).isEqualTo(0.45);
+    assertThat(alerts.get(1).confidence()).isEqualTo(0.53);
+  }
+
+  @Test
+  void anIncidentOfAnEarlierReleaseGoesOnWithoutABackground() {
+    fold(step(100, finding(FindingKind.EXPLODING_SPIKE, "b", 100, Severity.WARNING)));
+    Incident open = state.incidents().get(0);
+    Incident old =
+        new Incident(
+            open.incidentId(),
+            open.transition(),
+            open.stream(),
+            open.root(),
+            open.severity(),
+            open.openedStep(),
+            open.lastStep(),
+            open.publishedStep(),
+            open.resolvedStep(),
+            open.policyVersion(),
+            open.suspects(),
+            open.chain(),
+            open.blindSpots(),
+            open.activities(),
+            null);
+    state = new RunIncidents(state.runId(), state.attempt(), List.of(old), null);
+
+    fold(step(101, finding(FindingKind.EXPLODING_SPIKE, "b", 100, Severity.WARNING)));
+    fold(step(122, 1, List.of()));
+
+    assertThat(alerts).extracting(Alert::state).containsExactly(State.OPENED, State.RESOLVED);
+    assertThat(alerts.get(1).context().cause()).isEqualTo(Cause.OPTIMISER);
+    assertThat(alerts.get(1).context().account()).isEqualTo("b ×2.0 at step 100.");
   }
 
   @Test
@@ -239,7 +345,7 @@ class IncidentTrackerTest {
 
   @Test
   void anImpossiblePolicyIsRefused() {
-    assertThatThrownBy(() -> new IncidentPolicy(50, 20, 0, 8, 4, Duration.ofHours(1)))
+    assertThatThrownBy(() -> new IncidentPolicy(50, 500, 20, 0, 8, 4, Duration.ofHours(1)))
         .hasMessage("incident policy: expected updateSteps to be at least 1, got 0");
   }
 
@@ -274,7 +380,8 @@ class IncidentTrackerTest {
         3,
         List.of(findings),
         active,
-        List.of());
+        List.of(),
+        null);
   }
 
   private static Finding dead(String layer) {
@@ -282,6 +389,15 @@ class IncidentTrackerTest {
   }
 
   private static Finding finding(FindingKind kind, String layer, long onset, Severity severity) {
+    return finding(kind, layer, onset, severity, 1);
+  }
+
+  private static Finding observed(double octaves) {
+    return finding(FindingKind.EXPLODING_SPIKE, "b", 100, Severity.WARNING, octaves);
+  }
+
+  private static Finding finding(
+      FindingKind kind, String layer, long onset, Severity severity, double octaves) {
     return new Finding(
         kind,
         false,
@@ -290,8 +406,8 @@ class IncidentTrackerTest {
         null,
         onset,
         1,
+        octaves,
         1,
-        0.5,
         "octaves",
         new long[0],
         new double[0],

@@ -73,7 +73,7 @@ final class AlertReading {
 
   /** All of an alert but when it was detected. */
   private static String describe(Alert alert) {
-    return "%s/%d %s %s %s steps %d-%d of %d resolved %s: %s %s %s %s %s"
+    return "%s/%d %s %s %s steps %d-%d of %d resolved %s: %s %s %s %s %s %s %s"
         .formatted(
             alert.incidentId(),
             alert.transition(),
@@ -88,7 +88,9 @@ final class AlertReading {
             alert.chain(),
             alert.suspects(),
             alert.evidence().observed(),
-            Arrays.toString(alert.evidence().tail()));
+            Arrays.toString(alert.evidence().tail()),
+            alert.confidence(),
+            alert.context());
   }
 
   /** The alerts of an undisturbed reading. */

@@ -1,0 +1,259 @@
+package io.gradflow.core.incident;
+
+import io.gradflow.core.detect.Circumstances;
+import io.gradflow.core.detect.StepFindings;
+import io.gradflow.core.shard.RunEvent;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * How a stream's training went until now, as far as an incident's background needs it: the smoothed
+ * loss, and what changed. Immutable, of bounded size.
+ *
+ * @param lastStep highest step taken in; -1 before the first
+ * @param losses finite losses taken in
+ * @param smoothedLoss exponentially weighted mean of the finite losses with gain 0.1, at first
+ *     their plain mean; NaN before the first
+ * @param lossSteps steps of the points kept, ascending: each of the last 32 steps, before that one
+ *     in 16 or more
+ * @param lossPoints aligned: the smoothed loss; NaN where the step's own was not finite
+ * @param gauges by name of what they measure
+ * @param changes the last ones, oldest first
+ * @param checkpoints steps of the last checkpoints, ascending
+ */
+public record Course(
+    String stream,
+    long lastStep,
+    int losses,
+    double smoothedLoss,
+    long[] lossSteps,
+    double[] lossPoints,
+    Map<String, Gauge> gauges,
+    List<Change> changes,
+    long[] checkpoints) {
+  private static final double LOSS_GAIN = 0.1;
+  private static final int DENSE_STEPS = 32;
+  private static final int SPARSE_STEPS = 16;
+  private static final int MOST_POINTS = 64;
+  private static final int MOST_CHANGES = 32;
+  private static final int MOST_CHECKPOINTS = 16;
+
+  /**
+   * A value that is set rather than measured, and where it lay lately: the ends of the range follow
+   * the value by a fiftieth of the way a step, so that what varies by design does not count as
+   * changed over and over.
+   */
+  public record Gauge(double value, double low, double high) {
+    /** A change by less is none. */
+    private static final double FACTOR = 1.2;
+
+    private static final double FORGETTING = 0.02;
+
+    private static Gauge of(double value) {
+      return new Gauge(value, value, value);
+    }
+
+    private boolean isLeftBy(double next) {
+      return next > high * FACTOR || next < low / FACTOR;
+    }
+
+    private Gauge then(double next) {
+      return new Gauge(
+          next,
+          Math.min(next, low + FORGETTING * (next - low)),
+          Math.max(next, high + FORGETTING * (next - high)));
+    }
+  }
+
+  static Course of(String stream) {
+    return new Course(
+        stream, -1, 0, Double.NaN, new long[0], new double[0], Map.of(), List.of(), new long[0]);
+  }
+
+  /** What a later attempt that begins with that step has of this one: checkpoints to start from. */
+  Course restarted(long firstStep) {
+    Course fresh = of(stream);
+    return new Course(
+        stream,
+        fresh.lastStep,
+        fresh.losses,
+        fresh.smoothedLoss,
+        fresh.lossSteps,
+        fresh.lossPoints,
+        fresh.gauges,
+        fresh.changes,
+        Arrays.stream(checkpoints).filter(step -> step < firstStep).toArray());
+  }
+
+  /** The course with a further step; the same if the step came late, or says nothing. */
+  Course after(StepFindings step) {
+    Circumstances now = step.circumstances();
+    long number = step.id().step();
+    if (now == null || number < lastStep) {
+      return this;
+    }
+    boolean isLoss = now.loss() != null && Double.isFinite(now.loss());
+    int count = losses + (isLoss ? 1 : 0);
+    double smoothed =
+        !isLoss
+            ? smoothedLoss
+            : count == 1
+                ? now.loss()
+                : smoothedLoss + Math.max(LOSS_GAIN, 1.0 / count) * (now.loss() - smoothedLoss);
+    var points = new TreeMap<Long, Double>();
+    for (int i = 0; i < lossSteps.length; i++) {
+      points.put(lossSteps[i], lossPoints[i]);
+    }
+    if (now.loss() != null) {
+      points.put(number, isLoss ? smoothed : Double.NaN);
+      thin(points, number);
+    }
+    var named = new HashMap<>(gauges);
+    var noted = new ArrayList<>(changes);
+    Map<String, String> declared = declared(now.events());
+    note(number, Change.LEARNING_RATE, now.learningRate(), named, declared, noted);
+    note(number, Change.BATCH, now.batch(), named, declared, noted);
+    note(number, Change.LOSS_SCALE, now.lossScale(), named, declared, noted);
+    note(number, Change.CLIP_NORM, now.clipNorm(), named, declared, noted);
+    for (Change change : announced(number, now.events(), declared)) {
+      if (!noted.contains(change)) {
+        noted.add(change);
+      }
+    }
+    return new Course(
+        stream,
+        number,
+        count,
+        smoothed,
+        points.keySet().stream().mapToLong(Long::longValue).toArray(),
+        points.values().stream().mapToDouble(Double::doubleValue).toArray(),
+        Map.copyOf(named),
+        List.copyOf(noted.subList(Math.max(0, noted.size() - MOST_CHANGES), noted.size())),
+        checkpoints(now.events()));
+  }
+
+  private static void thin(TreeMap<Long, Double> points, long now) {
+    long kept = Long.MIN_VALUE;
+    for (long step : List.copyOf(points.keySet())) {
+      if (now - step < DENSE_STEPS || kept == Long.MIN_VALUE || step - kept >= SPARSE_STEPS) {
+        kept = step;
+      } else {
+        points.remove(step);
+      }
+    }
+    if (points.size() > MOST_POINTS) {
+      points.pollFirstEntry();
+    }
+  }
+
+  /** Notes what a value left; a declaration of the same is used up. */
+  private static void note(
+      long step,
+      String what,
+      Double value,
+      Map<String, Gauge> gauges,
+      Map<String, String> declared,
+      List<Change> changes) {
+    if (value == null || !Double.isFinite(value)) {
+      return;
+    }
+    Gauge before = gauges.get(what);
+    if (before != null && before.isLeftBy(value)) {
+      boolean isDeclared = declared.remove(what) != null;
+      changes.add(Change.ofValue(step, what, before.value(), value, isDeclared));
+    }
+    gauges.put(what, before == null ? Gauge.of(value) : before.then(value));
+  }
+
+  /** What events of type CHANGED say, under the names of {@link Change}, in the order of these. */
+  private static Map<String, String> declared(List<RunEvent> events) {
+    var declared = new TreeMap<String, String>();
+    for (RunEvent event : events) {
+      if (event.type() == RunEvent.Type.CHANGED) {
+        event.attributes().forEach((name, value) -> declared.put(named(name), value));
+      }
+    }
+    return declared;
+  }
+
+  private static String named(String attribute) {
+    return switch (attribute) {
+      case "learningRate" -> Change.LEARNING_RATE;
+      case "lossScale" -> Change.LOSS_SCALE;
+      case "clipNorm" -> Change.CLIP_NORM;
+      default -> attribute;
+    };
+  }
+
+  private static List<Change> announced(
+      long step, List<RunEvent> events, Map<String, String> declared) {
+    var announced = new ArrayList<Change>();
+    for (RunEvent event : events) {
+      if (event.type() == RunEvent.Type.STARTED) {
+        announced.add(Change.ofEvent(step, Change.STARTED, null));
+      } else if (event.type() == RunEvent.Type.RESUMED) {
+        announced.add(Change.ofEvent(step, Change.RESUMED, null));
+      }
+    }
+    declared.forEach((what, text) -> announced.add(Change.ofEvent(step, what, text)));
+    return announced;
+  }
+
+  private long[] checkpoints(List<RunEvent> events) {
+    long[] added =
+        events.stream()
+            .filter(event -> event.type() == RunEvent.Type.CHECKPOINT)
+            .mapToLong(RunEvent::step)
+            .toArray();
+    if (added.length == 0) {
+      return checkpoints;
+    }
+    long[] all = Arrays.copyOf(checkpoints, checkpoints.length + added.length);
+    System.arraycopy(added, 0, all, checkpoints.length, added.length);
+    long[] distinct = Arrays.stream(all).sorted().distinct().toArray();
+    return Arrays.copyOfRange(
+        distinct, Math.max(0, distinct.length - MOST_CHECKPOINTS), distinct.length);
+  }
+
+  /** The smoothed loss at the last step before that one with a finite one; null if unknown. */
+  Double lossBefore(long step) {
+    for (int i = lossSteps.length - 1; i >= 0; i--) {
+      if (lossSteps[i] < step && !Double.isNaN(lossPoints[i])) {
+        return lossPoints[i];
+      }
+    }
+    return null;
+  }
+
+  /** The worst of the points since that step: NaN if any is; null if there is none. */
+  Double worstLossSince(long step) {
+    Double worst = null;
+    for (int i = 0; i < lossSteps.length; i++) {
+      if (lossSteps[i] >= step) {
+        worst = worst == null ? lossPoints[i] : Math.max(worst, lossPoints[i]);
+      }
+    }
+    return worst;
+  }
+
+  /** What changed in a span of steps, both ends included. */
+  List<Change> changesWithin(long first, long last) {
+    return changes.stream()
+        .filter(change -> change.step() >= first && change.step() <= last)
+        .toList();
+  }
+
+  /** The last checkpoint at that step or before; null if none is known. */
+  Long checkpointUntil(long step) {
+    for (int i = checkpoints.length - 1; i >= 0; i--) {
+      if (checkpoints[i] <= step) {
+        return checkpoints[i];
+      }
+    }
+    return null;
+  }
+}

@@ -1,0 +1,109 @@
+package io.gradflow.core.incident;
+
+import io.gradflow.core.detect.Circumstances.Place;
+import io.gradflow.core.detect.Finding;
+import io.gradflow.core.detect.Severity;
+import io.gradflow.core.detect.Wording;
+
+/** What to do next about an incident, as one sentence: by its class, its kind and what is known. */
+final class NextAction {
+  private NextAction() {}
+
+  /** The sentence; null for advice, which says itself what to do. */
+  static String of(Incident incident, Cause cause) {
+    return cause == null
+        ? null
+        : switch (cause) {
+          case DATA -> data(incident);
+          case HARDWARE -> hardware(incident);
+          case NUMERIC -> numeric(incident);
+          case OPTIMISER -> optimiser(incident);
+          case DELIVERY -> delivery(incident);
+        };
+  }
+
+  private static String data(Incident incident) {
+    Finding root = incident.root();
+    return root.rank() == null
+        ? "Look at the batch of step %d; nothing is to be restarted while the loss is unharmed."
+            .formatted(root.onsetStep())
+        : "Look at what %s is fed (its shard of the data, order, labels, scaling), and restart from %s if the loss suffered."
+            .formatted(machine(incident), checkpoint(incident));
+  }
+
+  private static String hardware(Incident incident) {
+    return "Take %s out, restart from %s, and run its memory and link diagnostics."
+        .formatted(machine(incident), checkpoint(incident));
+  }
+
+  private static String numeric(Incident incident) {
+    Finding root = incident.root();
+    if (root.isOfSkips()) {
+      return "Restart from %s with a lower loss scale, or compute gradients in bfloat16."
+          .formatted(checkpoint(incident));
+    }
+    String repair =
+        root.layer() != null
+            ? "guard %s against division by zero, logarithms of 0 and overflow"
+                .formatted(Wording.plain(root.layer()))
+            : incident.known().narrow()
+                ? "lower the loss scale or compute gradients in bfloat16"
+                : "look at loss and forward pass for division by zero, logarithms of 0 and overflow";
+    return incident.severity() == Severity.CRITICAL
+        ? "Restart from %s, and %s.".formatted(checkpoint(incident), repair)
+        : "Skip steps that are not finite, and %s.".formatted(repair);
+  }
+
+  private static String optimiser(Incident incident) {
+    Finding root = incident.root();
+    String layer = root.layer() == null ? "the network" : Wording.plain(root.layer());
+    Change rate = incident.known().change(Change.LEARNING_RATE);
+    if (root.kind().isExplosion() && rate != null && rate.isRise()) {
+      return "Restart from %s with the learning rate of before, %s."
+          .formatted(checkpoint(incident), Wording.setting(rate.before()));
+    }
+    return switch (root.kind()) {
+      case CONTRACT -> "Correct the trainer where the message says so; its own figures are wrong.";
+      case DEAD_LAYER ->
+          "Look whether %s still takes part in the loss, and at its bias and activation; restart from %s."
+              .formatted(layer, checkpoint(incident));
+      case VANISHING_TREND, VANISHING_DEPTH ->
+          "Look at initialisation, normalisation and skip connections of %s before training on."
+              .formatted(layer);
+      case NON_FINITE ->
+          "Restart from %s with a lower learning rate.".formatted(checkpoint(incident));
+      default ->
+          "Lower the learning rate or clip the gradient; restart from %s if the loss does not recover."
+              .formatted(checkpoint(incident));
+    };
+  }
+
+  private static String delivery(Incident incident) {
+    return incident.root().isOfRecords()
+        ? "Look for a second process that publishes as %s, and end it.".formatted(machine(incident))
+        : "Look at the process of %s and its way to the broker.".formatted(machine(incident));
+  }
+
+  /** The root rank and where it runs. */
+  private static String machine(Incident incident) {
+    Integer rank = incident.root().rank();
+    if (rank == null) {
+      return "every rank";
+    }
+    Place place = incident.known().place(rank);
+    if (place == null || place.host() == null) {
+      return "rank " + rank;
+    }
+    String device = place.device() == null ? "" : ", " + Wording.plain(place.device());
+    return "host %s (rank %d%s)".formatted(Wording.plain(place.host()), rank, device);
+  }
+
+  private static String checkpoint(Incident incident) {
+    Long checkpoint = incident.known().lastCheckpoint();
+    if (checkpoint != null) {
+      return "the checkpoint of step " + checkpoint;
+    }
+    Long good = incident.lastGoodStep();
+    return good == null ? "the beginning" : "a checkpoint of step %d or before".formatted(good);
+  }
+}
