@@ -8,6 +8,7 @@ import io.gradflow.core.detect.RunDetector;
 import io.gradflow.core.detect.RunTrends;
 import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
+import io.gradflow.core.incident.Cause;
 import io.gradflow.core.incident.IncidentPolicy;
 import io.gradflow.core.incident.IncidentTracker;
 import io.gradflow.core.incident.RunIncidents;
@@ -223,13 +224,9 @@ final class GradflowWatcher implements Watcher {
         "%s %s: %s".formatted(alert.severity(), alert.kind(), alert.message()));
   }
 
-  /** The class of an incident, by the kind of its root. */
+  /** The cause as the truth calls it; null if the alert names none. */
   static Truth.Cause cause(Alert alert) {
-    return switch (alert.kind().name()) {
-      case "NON_FINITE", "UNDERFLOW" -> Truth.Cause.NUMERIC;
-      case "MISSING_SHARDS" -> Truth.Cause.DELIVERY;
-      case "RANK_DIVERGENCE", "REPLICA_MISMATCH" -> Truth.Cause.HARDWARE;
-      default -> Truth.Cause.OPTIMISER;
-    };
+    Cause cause = alert.context().cause();
+    return cause == null ? null : Truth.Cause.valueOf(cause.name());
   }
 }

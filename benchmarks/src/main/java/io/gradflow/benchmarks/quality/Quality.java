@@ -48,7 +48,7 @@ final class Quality implements Callable<Integer> {
   /** Seeds that systems are tuned by begin here, far from those that they are judged by. */
   static final long FIRST_TUNING_SEED = 1_000;
 
-  private static final int MOST_SOAKS = 2;
+  private static final int MOST_SOAKS = 1;
 
   /** As how the result is printed. */
   enum Format {
@@ -184,7 +184,7 @@ final class Quality implements Callable<Integer> {
     return 0;
   }
 
-  /** Seeds of a family: one soak has as many steps as all the others of 200 runs. */
+  /** Seeds of a family: a soak has as many steps as 200 other trainings. */
   private int most(Family family) {
     if (family != Family.SOAK) {
       return Integer.MAX_VALUE;
@@ -250,12 +250,12 @@ final class Quality implements Callable<Integer> {
   private void watch(Traces traces, List<Traces.Wanted> wanted, Contest contest)
       throws IOException, InterruptedException {
     ExecutorService executor = Executors.newFixedThreadPool(threads);
-    Countdown countdown = new Countdown(spec.commandLine().getErr(), wanted.size());
+    Countdown countdown = new Countdown(spec.commandLine().getErr(), wanted);
     try {
       Map<Traces.Wanted, Future<List<Watched>>> pending = new HashMap<>();
       // The longest first, lest one thread waits for the other at the end.
       wanted.stream()
-          .sorted(Comparator.comparingInt(Quality::length))
+          .sorted(Comparator.comparingInt(Quality::length).reversed())
           .forEach(
               each ->
                   pending.put(
@@ -276,11 +276,12 @@ final class Quality implements Callable<Integer> {
     }
   }
 
+  /** How long a training takes, roughly, in those of most families. */
   private static int length(Traces.Wanted wanted) {
     return switch (wanted.family()) {
-      case SOAK -> 0;
-      case SLOW_DRIFT -> 1;
-      default -> 2;
+      case SOAK -> 40;
+      case SLOW_DRIFT -> 8;
+      default -> 1;
     };
   }
 
@@ -294,7 +295,7 @@ final class Quality implements Callable<Integer> {
     for (Trace trace : traces.of(wanted)) {
       watched.add(new Watched(trace, contest.watch(trace)));
     }
-    countdown.done(wanted.label(), made);
+    countdown.done(wanted, made);
     return watched;
   }
 
@@ -313,27 +314,31 @@ final class Quality implements Callable<Integer> {
 
     private final PrintWriter writer;
     private final int all;
+    private final long allWork;
     private final long started = System.currentTimeMillis();
     private long said = started;
     private int done;
+    private long doneWork;
     private int made;
 
-    Countdown(PrintWriter writer, int all) {
+    Countdown(PrintWriter writer, List<Traces.Wanted> wanted) {
       this.writer = writer;
-      this.all = all;
+      all = wanted.size();
+      allWork = wanted.stream().mapToLong(Quality::length).sum();
     }
 
-    synchronized void done(String label, boolean wasMade) {
+    synchronized void done(Traces.Wanted wanted, boolean wasMade) {
       done++;
+      doneWork += length(wanted);
       made += wasMade ? 1 : 0;
       long now = System.currentTimeMillis();
       if (now - said >= EVERY_MS) {
         said = now;
-        long left = (now - started) * (all - done) / done / 1000;
+        long left = (now - started) * (allWork - doneWork) / doneWork / 1000;
         writer.printf(
             "quality: %d of %d trainings (%d trained, the others kept from before), %d min %d s"
                 + " left; last %s%n",
-            done, all, made, left / 60, left % 60, label);
+            done, all, made, left / 60, left % 60, wanted.label());
         writer.flush();
       }
     }

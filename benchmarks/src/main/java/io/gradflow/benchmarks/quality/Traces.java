@@ -198,7 +198,22 @@ final class Traces {
   private static long fingerprint() throws IOException {
     Hash64 hash = new Hash64();
     add(hash, ZooTraining.class, path -> true);
-    add(hash, Codecs.class, path -> true);
+    add(
+        hash,
+        Codecs.class,
+        path ->
+            Stream.of(
+                        "released/",
+                        "Alert",
+                        "Rule",
+                        "Window",
+                        "Record",
+                        "Shard",
+                        "Block",
+                        "Gradient")
+                    .noneMatch(path::contains)
+                || path.endsWith("schema/GradientStep.avsc")
+                || path.endsWith("schema/GradientManifest.avsc"));
     add(
         hash,
         Hash64.class,
@@ -232,7 +247,8 @@ final class Traces {
       throws IOException {
     List<Path> classes;
     try (Stream<Path> files = Files.walk(root)) {
-      classes = files.filter(file -> file.toString().endsWith(".class")).sorted().toList();
+      classes =
+          files.filter(file -> file.toString().matches(".*\\.(class|avsc)")).sorted().toList();
     }
     for (Path file : classes) {
       String path = root.relativize(file).toString();
