@@ -133,15 +133,15 @@ final class FaultyFamilies {
   static Trial bitFlips(Draw draw) {
     Recipe recipe = Recipe.of(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER, GAN);
     int parameter = draw.parameter(recipe, FaultyFamilies::isWeight);
-    long onset = draw.between(61, 160);
+    long onset = draw.between(61, 120);
     var fault =
         new ZooFault(
             ZooFault.Kind.BIT_FLIPS,
             onset,
-            onset + draw.between(20, 100),
+            onset + draw.between(60, 240),
             draw.between(0, recipe.options().ranks() - 1),
             parameter,
-            draw.octaves(.005, .05));
+            draw.octaves(.01, .1));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.HARDWARE));
   }
 
