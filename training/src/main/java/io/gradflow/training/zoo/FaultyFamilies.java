@@ -132,16 +132,17 @@ final class FaultyFamilies {
 
   static Trial bitFlips(Draw draw) {
     Recipe recipe = Recipe.of(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER, GAN);
-    int parameter = draw.parameter(recipe, FaultyFamilies::isWeight);
-    long onset = draw.between(61, 160);
+    // A layer's, or whatever the machine computes.
+    int parameter = draw.chance(.5) ? -1 : draw.parameter(recipe, FaultyFamilies::isWeight);
+    long onset = draw.between(61, 90);
     var fault =
         new ZooFault(
             ZooFault.Kind.BIT_FLIPS,
             onset,
-            onset + draw.between(20, 100),
+            onset + draw.between(60, 240),
             draw.between(0, recipe.options().ranks() - 1),
             parameter,
-            draw.octaves(.005, .05));
+            draw.octaves(.01, .1));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.HARDWARE));
   }
 
@@ -250,7 +251,7 @@ final class FaultyFamilies {
     Recipe recipe =
         Recipe.fast(draw, MLP, MLP, CONVOLUTIONAL)
             .withRanks(draw.pick(4, 8, 8))
-            .scheduled((peak, steps) -> Schedule.constant(2.5 * peak));
+            .scheduled((peak, steps) -> Schedule.constant(4 * peak));
     var fault =
         new ZooFault(
             ZooFault.Kind.SUM,
