@@ -160,9 +160,9 @@ class FirstCauseTest {
     assertThat(last(run).context().changes())
         .containsExactly(
             "step 20: batch 32 -> 64 (observed)",
-            "step 60: learning rate 0.1 -> 0.2 (declared)",
-            "step 60: resumed",
-            "step 60: schedule cosine (declared)");
+            "step 59: resumed",
+            "step 59: schedule cosine (declared)",
+            "step 60: learning rate 0.1 -> 0.2 (declared)");
   }
 
   @Test
