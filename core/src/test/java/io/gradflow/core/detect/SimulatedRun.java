@@ -500,6 +500,8 @@ public final class SimulatedRun {
               null,
               null,
               null,
+              null,
+              null,
               null),
           new StepScalars(loss, null, null, lossScale, skipped, clip, null, 32),
           List.of(),
