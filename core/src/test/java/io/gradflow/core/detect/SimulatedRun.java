@@ -523,6 +523,8 @@ public final class SimulatedRun {
               null,
               null,
               null,
+              null,
+              null,
               null),
           new StepScalars(
               loss,
