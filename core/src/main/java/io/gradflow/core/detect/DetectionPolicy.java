@@ -34,7 +34,15 @@ public record DetectionPolicy(
     LearningRateAdvisor.Settings adviceLearningRate,
     ClipAdvisor.Settings adviceClip,
     LossScaleAdvisor.Settings adviceLossScale,
-    BatchSizeAdvisor.Settings adviceBatchSize)
+    BatchSizeAdvisor.Settings adviceBatchSize,
+    ExplodingShiftDetector.Settings explodingShift,
+    ExplodingDepthDetector.Settings explodingDepth,
+    ExplodingAbsoluteAdvisor.Settings explodingAbsolute,
+    VanishingAbsoluteAdvisor.Settings vanishingAbsolute,
+    PlateauAdvisor.Settings plateau,
+    UnderflowDetector.Settings underflow,
+    OscillationDetector.Settings oscillation,
+    ClipSaturationDetector.Settings clipSaturation)
     implements java.io.Serializable {
 
   /** Applies to every run. */
@@ -61,7 +69,15 @@ public record DetectionPolicy(
           LearningRateAdvisor.Settings.DEFAULT,
           ClipAdvisor.Settings.DEFAULT,
           LossScaleAdvisor.Settings.DEFAULT,
-          BatchSizeAdvisor.Settings.DEFAULT);
+          BatchSizeAdvisor.Settings.DEFAULT,
+          ExplodingShiftDetector.Settings.DEFAULT,
+          ExplodingDepthDetector.Settings.DEFAULT,
+          ExplodingAbsoluteAdvisor.Settings.DEFAULT,
+          VanishingAbsoluteAdvisor.Settings.DEFAULT,
+          PlateauAdvisor.Settings.DEFAULT,
+          UnderflowDetector.Settings.DEFAULT,
+          OscillationDetector.Settings.DEFAULT,
+          ClipSaturationDetector.Settings.DEFAULT);
 
   /** Checks what spans detectors; each detector's settings check themselves. */
   public DetectionPolicy {
@@ -112,7 +128,15 @@ public record DetectionPolicy(
         changed(FindingKind.ADVICE_LEARNING_RATE, adviceLearningRate, rule),
         changed(FindingKind.ADVICE_CLIP, adviceClip, rule),
         changed(FindingKind.ADVICE_LOSS_SCALE, adviceLossScale, rule),
-        changed(FindingKind.ADVICE_BATCH_SIZE, adviceBatchSize, rule));
+        changed(FindingKind.ADVICE_BATCH_SIZE, adviceBatchSize, rule),
+        changed(FindingKind.EXPLODING_SHIFT, explodingShift, rule),
+        changed(FindingKind.EXPLODING_DEPTH, explodingDepth, rule),
+        changed(FindingKind.EXPLODING_ABSOLUTE, explodingAbsolute, rule),
+        changed(FindingKind.VANISHING_ABSOLUTE, vanishingAbsolute, rule),
+        changed(FindingKind.PLATEAU, plateau, rule),
+        changed(FindingKind.UNDERFLOW, underflow, rule),
+        changed(FindingKind.OSCILLATION, oscillation, rule),
+        changed(FindingKind.CLIP_SATURATION, clipSaturation, rule));
   }
 
   /**

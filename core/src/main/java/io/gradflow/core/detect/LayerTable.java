@@ -13,6 +13,7 @@ import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
 
@@ -44,6 +45,11 @@ public final class LayerTable {
   private final boolean float16;
   private final boolean[] mayDie;
   private final boolean[] zeroInit;
+  private final boolean[] spikesByNature;
+  private final boolean[] mayUnderflow;
+  private final int[] routers;
+  private final boolean hasRoutedExperts;
+  private final double adamEps;
   private final List<Peers> peers;
   private final int[] weights;
   private final int[] weightsByDepth;
@@ -67,6 +73,8 @@ public final class LayerTable {
     dtypes = new String[size];
     mayDie = new boolean[size];
     zeroInit = new boolean[size];
+    spikesByNature = new boolean[size];
+    mayUnderflow = new boolean[size];
     optional = new boolean[size];
     tiedTo = new int[size];
     var indices = new HashMap<String, Integer>();
@@ -84,6 +92,10 @@ public final class LayerTable {
               && layer.kind() != LayerKind.EMBEDDING
               && layer.kind() != LayerKind.EXPERT;
       zeroInit[i] = layer.zeroInit();
+      spikesByNature[i] =
+          layer.sparse() || layer.kind() == LayerKind.EMBEDDING || layer.kind() == LayerKind.ROUTER;
+      mayUnderflow[i] =
+          mayDie[i] && (layer.dtype().equals("float16") || layer.dtype().startsWith("float8"));
       tiedTo[i] = layer.tiedTo() == null ? -1 : indices.getOrDefault(layer.tiedTo(), i);
       optional[i] = !layer.trainable() || layer.tiedTo() != null;
     }
@@ -103,6 +115,12 @@ public final class LayerTable {
     }
     averages = !manifest.reduceOp().equals("sum");
     peers = peers(layers);
+    routers = Routers.of(layers);
+    hasRoutedExperts = Arrays.stream(routers).anyMatch(router -> router >= 0);
+    adamEps =
+        manifest.adamEps() != null && isAdam(manifest.optimizer())
+            ? manifest.adamEps()
+            : Double.NaN;
     weights =
         IntStream.range(0, size)
             .filter(i -> layers.get(i).kind() == LayerKind.WEIGHT && layers.get(i).trainable())
@@ -193,6 +211,31 @@ public final class LayerTable {
     return zeroInit[layer];
   }
 
+  /** Whether single wild values of this layer's gradient are a matter of what a batch is about. */
+  boolean spikesByNature(int layer) {
+    return spikesByNature[layer];
+  }
+
+  /** Whether zeros in this layer's gradient may be values too small for its number format. */
+  boolean mayUnderflow(int layer) {
+    return mayUnderflow[layer];
+  }
+
+  /** The router that decides on this expert; -1 if the layer is none, or its router unknown. */
+  int routerOf(int layer) {
+    return routers[layer];
+  }
+
+  /** Whether there are experts with a known router. */
+  boolean hasRoutedExperts() {
+    return hasRoutedExperts;
+  }
+
+  /** What Adam adds to the root of its second moment; NaN for other optimisers. */
+  double adamEps() {
+    return adamEps;
+  }
+
   /** Whether ranks publish their gradients from before the reduction. */
   boolean reportsLocal() {
     return reportsLocal;
@@ -258,6 +301,10 @@ public final class LayerTable {
   /** Weight layers of known depth, from the input to the loss. */
   int[] weightsByDepth() {
     return weightsByDepth;
+  }
+
+  private static boolean isAdam(String optimizer) {
+    return optimizer == null || optimizer.toLowerCase(Locale.ROOT).contains("adam");
   }
 
   /** All that report are of one stage: stages with layers of their own have their own manifests. */

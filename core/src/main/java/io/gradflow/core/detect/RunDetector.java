@@ -75,7 +75,7 @@ public final class RunDetector {
             List.copyOf(out.findings()),
             List.copyOf(out.active()),
             out.findings().isEmpty() ? List.of() : blindSpots(table, step),
-            Circumstances.of(table, step, out.risen()));
+            Circumstances.of(table, step, out.findings(), out.risen()));
     return new Judgement(with(run, after), Optional.of(findings));
   }
 
@@ -97,12 +97,13 @@ public final class RunDetector {
         excused
             ? NonFiniteDetector.skip(step, lane.nonFinite(), out)
             : NonFiniteDetector.observe(table, step, lane.nonFinite(), policy.nonFinite(), out);
-    var trended = new Trended(lane.vanishingDepth(), adviceOf(lane, table));
+    MagnitudeTrends magnitude = magnitudeOf(lane, table).at(step);
+    var trended = new Trended(lane.vanishingDepth(), adviceOf(lane, table), magnitude);
     // Where ranks publish REDUCED more rarely than LOCAL, most steps have no norm to judge.
     boolean measured = Arrays.stream(step.norms().l2()).anyMatch(l2 -> !Double.isNaN(l2));
     boolean trends = measured && !step.scalars().stepSkipped() && !NonFiniteDetector.isIn(step);
     if (trends) {
-      trended = observeTrends(table, lane, step, out);
+      trended = observeTrends(table, lane, magnitude, step, out);
     } else {
       trendsStayActive(lane, out);
     }
@@ -124,37 +125,53 @@ public final class RunDetector {
         lane.deadLayer(),
         missingShards,
         contract,
-        trended.advice());
+        trended.advice(),
+        trended.magnitude());
   }
 
   /** What is replaced, not changed in place, of the states that steps teach something. */
-  private record Trended(VanishingDepthDetector.State vanishingDepth, AdviceTrends advice) {}
+  private record Trended(
+      VanishingDepthDetector.State vanishingDepth,
+      AdviceTrends advice,
+      MagnitudeTrends magnitude) {}
 
-  private static Trended observeTrends(LayerTable table, LaneTrends lane, Step step, Verdicts out) {
+  private static Trended observeTrends(
+      LayerTable table, LaneTrends lane, MagnitudeTrends magnitude, Step step, Verdicts out) {
     DetectionPolicy policy = out.policy();
     long delta = lane.lastTrended() < 0 ? 1 : step.id().step() - lane.lastTrended();
     Reading reading =
         Reading.of(
             table, step, lane.series(), lane.trended(), (double) delta, policy.minCompleteness());
-    LogHolt baseline = LogHolt.observe(reading, lane.baselines());
+    Conditions conditions = magnitude.conditions();
+    LogHolt baseline = LogHolt.observe(reading, conditions, lane.baselines());
     DeadLayerDetector.observe(reading, lane.deadLayer(), policy.deadLayer(), out);
     ExplodingSpikeDetector.observe(
-        reading, baseline, lane.explodingSpike(), policy.explodingSpike(), out);
+        reading,
+        baseline,
+        conditions,
+        magnitude.loss(),
+        lane.explodingSpike(),
+        policy.explodingSpike(),
+        out);
     out.risen(ExplodingSpikeDetector.risen(baseline, table.size(), policy));
     ExplodingTrendDetector.observe(
         reading,
         baseline,
+        conditions,
         lane.explodingSpike(),
         lane.explodingTrend(),
         policy.explodingTrend(),
         out);
     VanishingTrendDetector.observe(
-        reading, baseline, lane.vanishingTrend(), policy.vanishingTrend(), out);
+        reading, baseline, conditions, lane.vanishingTrend(), policy.vanishingTrend(), out);
     var vanishingDepth =
         VanishingDepthDetector.observe(
             reading, lane.vanishingDepth(), policy.vanishingDepth(), out);
+    MagnitudeTrends detected = magnitude.detect(reading, baseline, lane.explodingSpike(), out);
     // Last: advice is silent beside faults.
-    return new Trended(vanishingDepth, adviceOf(lane, table).observe(reading, baseline, out));
+    boolean healthy = out.active().isEmpty();
+    AdviceTrends advice = adviceOf(lane, table).observe(reading, baseline, out);
+    return new Trended(vanishingDepth, advice, detected.advise(reading, healthy, out));
   }
 
   /** A step that came after later ones, or again with more contributions. */
@@ -182,11 +199,16 @@ public final class RunDetector {
         lane.deadLayer(),
         MissingShardsDetector.revise(step, ordinal, lane.missingShards(), out),
         lane.contract(),
-        lane.advice());
+        lane.advice(),
+        lane.magnitude());
   }
 
   private static AdviceTrends adviceOf(LaneTrends lane, LayerTable table) {
     return lane.advice() == null ? AdviceTrends.of(table.size()) : lane.advice();
+  }
+
+  private static MagnitudeTrends magnitudeOf(LaneTrends lane, LayerTable table) {
+    return lane.magnitude() == null ? MagnitudeTrends.of(table.size()) : lane.magnitude();
   }
 
   /** A step that trends do not see ends none of them. */
@@ -200,6 +222,9 @@ public final class RunDetector {
     }
     if (lane.advice() != null) {
       lane.advice().stayActive(out);
+    }
+    if (lane.magnitude() != null) {
+      lane.magnitude().stayActive(out);
     }
   }
 

@@ -70,6 +70,20 @@ final class Verdicts {
     }
   }
 
+  /** Whether a finding of that kind may be added that names this layer: it is not named already. */
+  boolean hasRoomFor(FindingKind kind, String layer) {
+    int ofKind = 0;
+    for (Finding finding : findings) {
+      if (finding.kind() == kind) {
+        ofKind++;
+        if (layer.equals(finding.layer())) {
+          return false;
+        }
+      }
+    }
+    return ofKind < MOST;
+  }
+
   /** Adds a finding about a layer, with its tail. */
   void layer(
       FindingKind kind,

@@ -364,6 +364,7 @@ class AdviceTest {
         lane.deadLayer(),
         lane.missingShards(),
         lane.contract(),
+        null,
         null);
   }
 

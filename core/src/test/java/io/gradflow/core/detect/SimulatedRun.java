@@ -8,6 +8,7 @@ import io.gradflow.core.incident.RunIncidents;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.RankPlaces;
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
@@ -37,7 +38,7 @@ public final class SimulatedRun {
   public static final String RUN = "run-1";
   private static final long ELEMENTS = 4_096;
 
-  private final LayerTable table;
+  private LayerTable table;
   private final double[] level;
   private final double noise;
   private final Random random;
@@ -109,6 +110,78 @@ public final class SimulatedRun {
         .identified();
   }
 
+  /** A manifest that says Adam is at work, with that eps. */
+  public static Manifest adam(Manifest manifest, double eps) {
+    return new Manifest(
+            manifest.runId(),
+            manifest.attempt(),
+            manifest.stream(),
+            0,
+            manifest.part(),
+            manifest.parts(),
+            manifest.firstLayer(),
+            manifest.layerCount(),
+            manifest.worldSize(),
+            manifest.mesh(),
+            manifest.reporting(),
+            manifest.reduceOp(),
+            manifest.gradientDtype(),
+            manifest.reductionDtype(),
+            manifest.masterDtype(),
+            "AdamW",
+            eps,
+            manifest.layers())
+        .identified();
+  }
+
+  /** A layer of another kind. */
+  public static Layer kind(Layer layer, LayerKind kind, boolean sparse) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        kind,
+        layer.elements(),
+        layer.dtype(),
+        layer.trainable(),
+        sparse,
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
+  /** A layer whose gradient has another number format. */
+  public static Layer dtype(Layer layer, String dtype) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        layer.kind(),
+        layer.elements(),
+        dtype,
+        layer.trainable(),
+        layer.sparse(),
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
+  /** A layer that is, or is not, frozen. */
+  public static Layer trainable(Layer layer, boolean trainable) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        layer.kind(),
+        layer.elements(),
+        layer.dtype(),
+        trainable,
+        layer.sparse(),
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
   public SimulatedRun policy(DetectionPolicy newPolicy) {
     policy = newPolicy;
     return this;
@@ -117,6 +190,12 @@ public final class SimulatedRun {
   /** From now on only every n-th step is published. */
   public SimulatedRun publishEvery(long n) {
     every = n;
+    return this;
+  }
+
+  /** From now on steps are of another manifest, of as many layers. */
+  public SimulatedRun under(Manifest manifest) {
+    table = LayerTable.of(manifest);
     return this;
   }
 
@@ -235,9 +314,7 @@ public final class SimulatedRun {
     private ClosedBy closedBy = ClosedBy.COMPLETE;
     private Clip clip;
     private Double lossScale;
-    private Double learningRate;
-    private double weight = 32;
-    private final List<RunEvent> events = new ArrayList<>();
+    private RankPlaces places;
     private double[] weightNorm;
     private double[] updateNorm;
     private double noiseScale = Double.NaN;
@@ -245,7 +322,14 @@ public final class SimulatedRun {
     private double underflow = Double.NaN;
     private double advisedLossScale = Double.NaN;
     private double clippedFraction = Double.NaN;
+    private double clipCoefficient = Double.NaN;
     private double advisedClip = Double.NaN;
+    private double[] learningRates;
+    private double weight = 32;
+    private double cosine = Double.NaN;
+    private float[] cosines;
+    private long[] subnormals;
+    private final List<RunEvent> events = new ArrayList<>();
 
     private Draft(long number) {
       this.number = number;
@@ -293,6 +377,59 @@ public final class SimulatedRun {
       return this;
     }
 
+    /** A share of a layer's elements is exactly zero. */
+    public Draft zeros(String name, double share) {
+      zeros[layer(name)] = Math.round(share * ELEMENTS);
+      return this;
+    }
+
+    /** A share of a layer's elements that are not zero is subnormal. */
+    public Draft subnormals(String name, double share) {
+      if (subnormals == null) {
+        subnormals = new long[table.size()];
+      }
+      int i = layer(name);
+      subnormals[i] = Math.round(share * (ELEMENTS - zeros[i]));
+      return this;
+    }
+
+    public Draft rates(double... values) {
+      learningRates = values;
+      return this;
+    }
+
+    /** Samples of all ranks together. */
+    public Draft weight(double samples) {
+      weight = samples;
+      return this;
+    }
+
+    /** Something happened to the run before this step. */
+    public Draft event(RunEvent.Type type) {
+      events.add(
+          new RunEvent(RUN, attempt, StepId.MAIN_STREAM, number - 1, type, 0, Map.of("why", "x")));
+      return this;
+    }
+
+    /** The cosine of the whole gradient with that of the step before. */
+    public Draft cosine(double value) {
+      cosine = value;
+      return this;
+    }
+
+    /** The cosine of a layer's gradient with that of the step before; 0 of all others. */
+    public Draft cosine(String name, double value) {
+      cosines = new float[table.size()];
+      cosines[layer(name)] = (float) value;
+      return this;
+    }
+
+    /** The mean clipping coefficient so far. */
+    public Draft coefficient(double value) {
+      clipCoefficient = value;
+      return this;
+    }
+
     public Draft nan(int rank, String... names) {
       badRank = rank;
       for (String name : names) {
@@ -306,21 +443,18 @@ public final class SimulatedRun {
       return this;
     }
 
-    /** The rate of all layers. */
-    public Draft rate(double value) {
-      learningRate = value;
-      return this;
-    }
-
-    /** Samples of all ranks together. */
-    public Draft batch(double samples) {
-      weight = samples;
-      return this;
-    }
-
     /** Something that happened since the step before. */
     public Draft event(RunEvent.Type type, Map<String, String> attributes) {
       events.add(new RunEvent(RUN, attempt, StepId.MAIN_STREAM, number - 1, type, 7, attributes));
+      return this;
+    }
+
+    /** Two ranks a host: ranks 0 and 1 on the first one. */
+    public Draft hosts(String first, String second) {
+      places =
+          RankPlaces.of(
+              new String[] {first, first, second, second},
+              new String[] {"cuda:0", "cuda:1", "cuda:0", "cuda:1"});
       return this;
     }
 
@@ -418,17 +552,23 @@ public final class SimulatedRun {
     /** Null if nothing was said. */
     private StepSignals signals() {
       boolean said =
-          clip != null || lossScale != null || weightNorm != null || !Double.isNaN(noiseScale);
+          clip != null
+              || lossScale != null
+              || weightNorm != null
+              || cosines != null
+              || subnormals != null
+              || !Double.isNaN(cosine)
+              || !Double.isNaN(noiseScale);
       double unknown = Double.NaN;
       return !said
           ? null
           : new StepSignals(
               null,
-              null,
+              subnormals,
               null,
               weightNorm,
               updateNorm,
-              null,
+              cosines,
               null,
               null,
               null,
@@ -438,8 +578,8 @@ public final class SimulatedRun {
               null,
               null,
               new RunSignals(
-                  -1,
-                  unknown,
+                  Double.isNaN(cosine) ? -1 : number - 1,
+                  cosine,
                   unknown,
                   unknown,
                   unknown,
@@ -448,7 +588,7 @@ public final class SimulatedRun {
                   underflow,
                   advisedLossScale,
                   clippedFraction,
-                  unknown,
+                  clipCoefficient,
                   advisedClip,
                   clip == null ? unknown : 2.5,
                   clip == null ? unknown : 4.5,
@@ -524,17 +664,9 @@ public final class SimulatedRun {
               null,
               null,
               null,
-              null,
+              places,
               null),
-          new StepScalars(
-              loss,
-              null,
-              learningRate == null ? null : new double[] {learningRate},
-              lossScale,
-              skipped,
-              clip,
-              null,
-              weight),
+          new StepScalars(loss, null, learningRates, lossScale, skipped, clip, null, weight),
           List.copyOf(events),
           signals());
     }

@@ -49,7 +49,15 @@ final class AlertReading {
         usual.adviceLearningRate(),
         usual.adviceClip(),
         usual.adviceLossScale(),
-        usual.adviceBatchSize());
+        usual.adviceBatchSize(),
+        usual.explodingShift(),
+        usual.explodingDepth(),
+        usual.explodingAbsolute(),
+        usual.vanishingAbsolute(),
+        usual.plateau(),
+        usual.underflow(),
+        usual.oscillation(),
+        usual.clipSaturation());
   }
 
   AlertReading(List<Plan> plans) {
