@@ -11,8 +11,8 @@ import static io.gradflow.core.detect.FindingKind.PLATEAU;
  * best = mean, whenever mean lies below best by two standard errors, 2 s sqrt(gain / (2 - gain))
  * </pre>
  *
- * Advice is given when best is {@code steps} losses old, in a run that has sent as many as its
- * memory has steps. So there are two scales, that of the mean and that of the patience: Prechelt
+ * For as many losses as the memory has steps best is the mean. Advice is given when best is {@code
+ * steps} losses old. So there are two scales, that of the mean and that of the patience: Prechelt
  * (1998), "Early stopping - but when?", on which patience does what.
  *
  * <p>Cannot see: runs that send no loss; whether the loss has reached what it can; what a
@@ -74,12 +74,13 @@ public final class PlateauAdvisor {
     double gain = Math.max(usual, 1.0 / (state.seen() + 1));
     double mean = state.mean() + gain * (loss.believed() - state.mean());
     double error = ERRORS * loss.scatter() * Math.sqrt(usual / (2 - usual));
-    boolean improved = mean < state.best() - error;
+    boolean old = state.seen() >= 1 / (1 - settings.memory());
+    // The mean of a few losses may be low by chance, and would then be hard to better.
+    boolean improved = !old || mean < state.best() - error;
     double best = improved ? mean : state.best();
     long bestStep = improved ? reading.stepNumber() : state.bestStep();
     int since = improved ? 0 : state.since() + 1;
-    boolean old = state.seen() >= 1 / (1 - settings.memory());
-    boolean fires = mayAdvise && old && since >= settings.steps();
+    boolean fires = mayAdvise && since >= settings.steps();
     int hold = out.hold(state.hold(), fires, since >= settings.steps() / 2);
     if (fires) {
       out.advice(
