@@ -1,11 +1,14 @@
 package io.gradflow.core.detect;
 
+import io.gradflow.core.norm.RankEvidence;
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
 import io.gradflow.core.shard.RunEvent;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * What a step says of its training beside the gradient: what incidents need in order to name a
@@ -43,7 +46,7 @@ public record Circumstances(
    */
   public record Place(int rank, String host, String device) {}
 
-  static Circumstances of(LayerTable table, Step step, Double risen) {
+  static Circumstances of(LayerTable table, Step step, List<Finding> findings, Double risen) {
     StepScalars scalars = step.scalars();
     RunSignals signals = step.signals() == null ? null : step.signals().run();
     double[] rates = scalars.learningRates();
@@ -57,6 +60,26 @@ public record Circumstances(
         signals == null || Double.isNaN(signals.headroom()) ? null : signals.headroom(),
         risen,
         step.events(),
-        null);
+        places(step.evidence(), findings));
+  }
+
+  private static List<Place> places(RankEvidence evidence, List<Finding> findings) {
+    if (evidence.places() == null) {
+      return null;
+    }
+    var places = new ArrayList<Place>();
+    findings.stream()
+        .map(Finding::rank)
+        .filter(Objects::nonNull)
+        .distinct()
+        .forEach(
+            rank -> {
+              int at = Arrays.binarySearch(evidence.ranks(), rank);
+              if (at >= 0) {
+                String host = evidence.places().host(at);
+                places.add(new Place(rank, host, evidence.places().device(at)));
+              }
+            });
+    return places.isEmpty() ? null : List.copyOf(places);
   }
 }

@@ -93,10 +93,6 @@ public final class ExplodingSpikeDetector {
     out.activeIfAny(EXPLODING_SPIKE, state.hold());
   }
 
-  private static boolean isConfirmed(State state, int i) {
-    return Integer.bitCount(state.hits()[i]) >= CONFIRMED;
-  }
-
   /** Share of the layers with a baseline that stand over half the thresholds; null without any. */
   static Double risen(LogHolt baseline, int layers, DetectionPolicy policy) {
     Settings settings = policy.explodingSpike();
@@ -111,6 +107,10 @@ public final class ExplodingSpikeDetector {
       }
     }
     return judged == 0 ? null : Double.valueOf((double) over / judged);
+  }
+
+  private static boolean isConfirmed(State state, int i) {
+    return Integer.bitCount(state.hits()[i]) >= CONFIRMED;
   }
 
   private static void report(

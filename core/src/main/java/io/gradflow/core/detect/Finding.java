@@ -36,6 +36,11 @@ public record Finding(
     return kind == FindingKind.NON_FINITE && unit.equals(NonFiniteDetector.SKIPS);
   }
 
+  /** Whether a router has left experts without work. */
+  public boolean isOfExperts() {
+    return kind == FindingKind.DEAD_LAYER && unit.equals(RouterCollapseDetector.EXPERTS);
+  }
+
   /** Whether a rank sent two records under one identity. */
   public boolean isOfRecords() {
     return kind == FindingKind.CONTRACT && unit.equals(ContractDetector.RECORDS);

@@ -52,6 +52,11 @@ public record LossTrend(
     return quick < mean;
   }
 
+  /** Standard deviation of the loss about its mean, 0 for one that never moves. */
+  double scatter() {
+    return Math.sqrt(variance);
+  }
+
   /** After a step with that loss. */
   LossTrend observe(Double loss, long step) {
     if (loss == null || !Double.isFinite(loss) || step <= last) {

@@ -50,7 +50,7 @@ public record MagnitudeTrends(
         InARow.NONE,
         InARow.NONE,
         VanishingAbsoluteAdvisor.State.of(layers),
-        PlateauAdvisor.State.fresh(),
+        PlateauAdvisor.State.FRESH,
         UnderflowDetector.State.of(layers),
         OscillationDetector.State.of(layers),
         InARow.NONE,
@@ -167,7 +167,7 @@ public record MagnitudeTrends(
   private void adviceStaysActive(Verdicts out) {
     out.activeIfAny(VANISHING_ABSOLUTE, vanishingAbsolute.hold());
     activeIf(explodingAbsolute.hold() > 0, EXPLODING_ABSOLUTE, out);
-    activeIf(plateau.evidence().hold() > 0, PLATEAU, out);
+    activeIf(plateau.hold() > 0, PLATEAU, out);
   }
 
   private static void activeIf(boolean condition, FindingKind kind, Verdicts out) {

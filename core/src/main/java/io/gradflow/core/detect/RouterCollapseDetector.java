@@ -24,6 +24,9 @@ public final class RouterCollapseDetector {
   private static final int PAUSE = 5;
   private static final int LEAST_LOST = 2;
 
+  /** Unit of findings of collapsed routers. */
+  static final String EXPERTS = "share of experts";
+
   private RouterCollapseDetector() {}
 
   /**
@@ -126,7 +129,7 @@ public final class RouterCollapseDetector {
         ranking.score(place),
         ranking.score(place),
         settings.experts(),
-        "share of experts",
+        EXPERTS,
         ("%d of %d expert layers behind the router %s have had no gradient since step %d or before:"
                 + " the router has collapsed onto the others.")
             .formatted(lost, used, reading.table().label(router), ranking.onset(place)));

@@ -75,7 +75,7 @@ public final class RunDetector {
             List.copyOf(out.findings()),
             List.copyOf(out.active()),
             out.findings().isEmpty() ? List.of() : blindSpots(table, step),
-            Circumstances.of(table, step, out.risen()));
+            Circumstances.of(table, step, out.findings(), out.risen()));
     return new Judgement(with(run, after), Optional.of(findings));
   }
 

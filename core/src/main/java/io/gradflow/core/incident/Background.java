@@ -114,12 +114,14 @@ public record Background(
       long first, long until, List<Finding> own, StepFindings step, Course course, boolean isOpen) {
     boolean isFresh = first != firstSick;
     Double since = course.worstLossSince(isFresh ? first : course.lastStep());
+    // Events come by another way than steps, some of them later.
+    boolean isYoung = isFresh || course.lastStep() - first <= CHANGE_STEPS;
     boolean counts = isOpen || !own.isEmpty();
     return new Background(
         cause,
         first,
-        isFresh ? course.changesWithin(first - CHANGE_STEPS, until) : changes,
-        isFresh ? course.checkpointUntil(first - 1) : lastCheckpoint,
+        isYoung ? course.changesWithin(first - CHANGE_STEPS, until) : changes,
+        isYoung ? course.checkpointUntil(first - 1) : lastCheckpoint,
         isFresh ? course.lossBefore(first) : lossBefore,
         isFresh ? since : counts ? worse(lossAfter, since) : lossAfter,
         narrow || isNarrow(step.circumstances()),

@@ -44,6 +44,9 @@ import java.util.stream.Collectors;
 public final class IncidentTracker {
   private static final int MOST_CHANGES = 8;
 
+  /** The longer ago an estimated onset is, the less it is worth. */
+  private static final int AGE_OVER_ERROR = 10;
+
   private final IncidentPolicy policy;
 
   /** A tracker of that policy; it keeps no state. */
@@ -371,9 +374,12 @@ public final class IncidentTracker {
 
   /** The onset a finding is surely not later than. */
   private long apparentOnset(Finding finding) {
-    return Nature.of(finding.kind()).isEstimate()
-        ? finding.onsetStep() + policy.onsetTolerance()
-        : finding.onsetStep();
+    if (!Nature.of(finding.kind()).isEstimate()) {
+      return finding.onsetStep();
+    }
+    long[] tail = finding.tailSteps();
+    long age = tail.length == 0 ? 0 : tail[tail.length - 1] - finding.onsetStep();
+    return finding.onsetStep() + Math.max(policy.onsetTolerance(), age / AGE_OVER_ERROR);
   }
 
   private boolean isTruerCause(Finding finding, Finding root) {

@@ -34,15 +34,14 @@ record Nature(
       case VANISHING_TREND -> estimated(Cause.OPTIMISER, 0.7, "%1$s falling to 1/%2$s from %3$s");
       case VANISHING_DEPTH ->
           measured(Cause.OPTIMISER, 0.8, 3, "the gradient lost over the depth from %3$s");
-      case EXPLODING_SHIFT ->
-          measured(Cause.OPTIMISER, 0.7, 3, "%1$s at ×%2$s of its level from %3$s");
-      case EXPLODING_DEPTH ->
-          measured(Cause.OPTIMISER, 0.8, 3, "the gradient grown over the depth from %3$s");
-      case UNDERFLOW -> measured(Cause.NUMERIC, 0.8, 2, "%1$s below its number format from %3$s");
-      case OSCILLATION -> measured(Cause.OPTIMISER, 0.7, 3, "%1$s turning back from %3$s");
-      case CLIP_SATURATION ->
-          measured(Cause.OPTIMISER, 0.8, 2, "nearly all of the gradient clipped from %3$s");
       case DEAD_LAYER -> fact(Cause.OPTIMISER, 0.6, 3, "%1$s zero from %3$s");
+      case EXPLODING_SHIFT -> estimated(Cause.OPTIMISER, 0.7, "%1$s settled at ×%2$s from %3$s");
+      case EXPLODING_DEPTH ->
+          measured(Cause.OPTIMISER, 0.8, 3, "the gradient growing over the depth from %3$s");
+      case UNDERFLOW -> measured(Cause.NUMERIC, 0.8, 2, "%1$s underflowing from %3$s");
+      case OSCILLATION -> measured(Cause.OPTIMISER, 0.7, 3, "%1$s oscillating from %3$s");
+      case CLIP_SATURATION ->
+          measured(Cause.OPTIMISER, 0.7, 2, "nearly every step clipped from %3$s");
       case MISSING_SHARDS -> apart(Cause.DELIVERY, 0.9, "%1$s silent from %3$s");
       case CONTRACT -> apart(Cause.OPTIMISER, 0.8, "%1$s against the contract from %3$s");
       case ADVICE_DEPTH,

@@ -2,6 +2,7 @@ package io.gradflow.core.incident;
 
 import io.gradflow.core.detect.Circumstances.Place;
 import io.gradflow.core.detect.Finding;
+import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.Severity;
 import io.gradflow.core.detect.Wording;
 
@@ -42,6 +43,9 @@ final class NextAction {
       return "Restart from %s with a lower loss scale, or compute gradients in bfloat16."
           .formatted(checkpoint(incident));
     }
+    if (root.kind() == FindingKind.UNDERFLOW) {
+      return "Raise the loss scale, or compute gradients in bfloat16.";
+    }
     String repair =
         root.layer() != null
             ? "guard %s against division by zero, logarithms of 0 and overflow"
@@ -64,9 +68,19 @@ final class NextAction {
     }
     return switch (root.kind()) {
       case CONTRACT -> "Correct the trainer where the message says so; its own figures are wrong.";
+      case OSCILLATION, EXPLODING_SHIFT, EXPLODING_TREND ->
+          "Lower the learning rate%s; restart from %s if the loss does not recover."
+              .formatted(root.layer() == null ? "" : " of " + layer, checkpoint(incident));
+      case CLIP_SATURATION ->
+          "Raise the clip or lower the learning rate: the clip alone decides how far steps go.";
+      case EXPLODING_DEPTH ->
+          "Look at initialisation and normalisation of the network before training on.";
       case DEAD_LAYER ->
-          "Look whether %s still takes part in the loss, and at its bias and activation; restart from %s."
-              .formatted(layer, checkpoint(incident));
+          root.isOfExperts()
+              ? "Strengthen the load balancing of %s; restart from %s if the loss suffered."
+                  .formatted(layer, checkpoint(incident))
+              : "Look whether %s still takes part in the loss, and at its bias and activation; restart from %s."
+                  .formatted(layer, checkpoint(incident));
       case VANISHING_TREND, VANISHING_DEPTH ->
           "Look at initialisation, normalisation and skip connections of %s before training on."
               .formatted(layer);
@@ -80,7 +94,8 @@ final class NextAction {
 
   private static String delivery(Incident incident) {
     return incident.root().isOfRecords()
-        ? "Look for a second process that publishes as %s, and end it.".formatted(machine(incident))
+        ? "Look for a second process that publishes as rank %d%s, and end it."
+            .formatted(incident.root().rank(), host(incident))
         : "Look at the process of %s and its way to the broker.".formatted(machine(incident));
   }
 
@@ -96,6 +111,12 @@ final class NextAction {
     }
     String device = place.device() == null ? "" : ", " + Wording.plain(place.device());
     return "host %s (rank %d%s)".formatted(Wording.plain(place.host()), rank, device);
+  }
+
+  /** Where to look for the root rank; empty if unknown. */
+  private static String host(Incident incident) {
+    Place place = incident.known().place(incident.root().rank());
+    return place == null || place.host() == null ? "" : " on host " + Wording.plain(place.host());
   }
 
   private static String checkpoint(Incident incident) {

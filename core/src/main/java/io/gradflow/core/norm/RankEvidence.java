@@ -22,6 +22,9 @@ package io.gradflow.core.norm;
  * @param localRanks per layer: how many ranks that sum has; null without LOCAL shards
  * @param replicaSpread per layer: largest over smallest norm of the complete replicas, less 1; NaN
  *     with fewer than two; null when no layer has two
+ * @param writtenAt when the broker took the step's first shard, ms since the epoch; null in steps
+ *     of release 0.1
+ * @param places where the ranks run, aligned with ranks; null where none says
  * @param comparison how ranks agree beyond their norms; null where nothing says
  */
 public record RankEvidence(
@@ -38,4 +41,6 @@ public record RankEvidence(
     double[] localSquares,
     int[] localRanks,
     float[] replicaSpread,
+    Long writtenAt,
+    RankPlaces places,
     RankComparison comparison) {}

@@ -51,6 +51,9 @@ public record StepSums(
       Double loss = null;
       Double validationLoss = null;
       double weight = 0;
+      double clipCoef = Double.NaN;
+      String host = null;
+      String device = null;
       int to = from;
       for (; to < held.size() && held.get(to).shard().rank() == rank; to++) {
         Shard shard = held.get(to).shard();
@@ -73,6 +76,9 @@ public record StepSums(
         loss = loss == null ? shard.loss() : loss;
         validationLoss = validationLoss == null ? shard.validationLoss() : validationLoss;
         weight = Math.max(weight, shard.weight());
+        clipCoef = Double.isNaN(clipCoef) ? clipCoef(shard) : clipCoef;
+        host = host == null ? shard.host() : host;
+        device = device == null ? shard.device() : device;
         scalars = scalars.with(ScalarSums.of(shard));
       }
       if ((weighed & 1L << (rank % Layout.GROUP_SIZE)) == 0) {
@@ -80,10 +86,25 @@ public record StepSums(
       }
       ranks =
           ranks.with(
-              RankRows.of(rank, squares, lag, dropped, reducedSquares, dot, reported, sketch));
+              RankRows.of(
+                  rank,
+                  squares,
+                  lag,
+                  dropped,
+                  reducedSquares,
+                  dot,
+                  reported,
+                  sketch,
+                  weight > 0 ? weight : Double.NaN,
+                  clipCoef,
+                  RankPlaces.of(new String[] {host}, new String[] {device})));
       from = to;
     }
     return new StepSums(held.size(), reduced, LocalSums.of(layout, locals), ranks, scalars);
+  }
+
+  private static double clipCoef(Shard shard) {
+    return shard.clip() == null || shard.clip().coef() == null ? Double.NaN : shard.clip().coef();
   }
 
   private static double squares(Shard shard) {

@@ -60,9 +60,10 @@ class MagnitudeTest {
   @Test
   void aSlowFallFromTheFirstStepOnIsFoundWithinFiveOctaves() {
     for (long seed = 0; seed < SEEDS; seed++) {
+      var random = new Random(seed);
       var run = new SimulatedRun(seed, 0.2);
       for (int i = 0; i < 5_000; i++) {
-        run.shift("block3.weight", -0.001).healthy(1);
+        run.shift("block3.weight", -0.001).steps(1, s -> learning(s, random));
       }
 
       assertThat(run.findings())
@@ -148,16 +149,14 @@ class MagnitudeTest {
       var random = new Random(seed);
       var learning = new SimulatedRun(seed, 0.3).steps(200, s -> learning(s, random));
       var failing = new SimulatedRun(seed, 0.3).steps(200, s -> learning(s, random));
-      for (int i = 0; i < 400; i++) {
-        learning.shiftAll(0.0115).steps(1, s -> learning(s, random));
-        failing.shiftAll(0.0115).steps(1, s -> s.loss(5.0));
+      for (int i = 0; i < 200; i++) {
+        double rise = i < 48 && i % 12 == 0 ? 1.3 : 0;
+        learning.shiftAll(rise).steps(1, s -> learning(s, random));
+        failing.shiftAll(rise).steps(1, s -> s.loss(5.0));
       }
 
-      assertThat(learning.findings()).isEmpty();
-      assertThat(failing.findings())
-          .extracting(Finding::kind)
-          .contains(EXPLODING_TREND)
-          .containsAnyOf(EXPLODING_TREND, EXPLODING_SHIFT);
+      assertThat(learning.findings()).extracting(Finding::kind).doesNotContain(EXPLODING_SHIFT);
+      assertThat(failing.findings()).extracting(Finding::kind).contains(EXPLODING_SHIFT);
     }
   }
 
@@ -250,7 +249,7 @@ class MagnitudeTest {
 
       assertThat(stuck.findings()).isNotEmpty().allMatch(f -> f.kind() == PLATEAU);
       assertThat(stuck.alerts().get(0).severity()).isEqualTo(Severity.INFO);
-      assertThat(stuck.alerts().get(0).openedStep()).isGreaterThan(1_500);
+      assertThat(stuck.alerts().get(0).openedStep()).isBetween(2_500L, 5_500L);
       assertThat(improving.findings()).isEmpty();
     }
   }

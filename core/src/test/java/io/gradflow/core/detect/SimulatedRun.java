@@ -8,6 +8,7 @@ import io.gradflow.core.incident.RunIncidents;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.RankPlaces;
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
@@ -313,6 +314,7 @@ public final class SimulatedRun {
     private ClosedBy closedBy = ClosedBy.COMPLETE;
     private Clip clip;
     private Double lossScale;
+    private RankPlaces places;
     private double[] weightNorm;
     private double[] updateNorm;
     private double noiseScale = Double.NaN;
@@ -444,6 +446,15 @@ public final class SimulatedRun {
     /** Something that happened since the step before. */
     public Draft event(RunEvent.Type type, Map<String, String> attributes) {
       events.add(new RunEvent(RUN, attempt, StepId.MAIN_STREAM, number - 1, type, 7, attributes));
+      return this;
+    }
+
+    /** Two ranks a host: ranks 0 and 1 on the first one. */
+    public Draft hosts(String first, String second) {
+      places =
+          RankPlaces.of(
+              new String[] {first, first, second, second},
+              new String[] {"cuda:0", "cuda:1", "cuda:0", "cuda:1"});
       return this;
     }
 
@@ -652,6 +663,8 @@ public final class SimulatedRun {
               null,
               null,
               null,
+              null,
+              places,
               null),
           new StepScalars(loss, null, learningRates, lossScale, skipped, clip, null, weight),
           List.copyOf(events),

@@ -1,6 +1,7 @@
 package io.gradflow.core.incident;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
 
 import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.SimulatedRun;
@@ -99,6 +100,34 @@ class FirstCauseTest {
   }
 
   @Test
+  void theRankNamedComesWithItsHostAndDevice() {
+    var run =
+        new SimulatedRun(1, 0.2)
+            .healthy(50)
+            .steps(1, s -> s.hosts("node-1", "node-2").nan(2, "block5.weight"))
+            .steps(1, s -> s.nan(3, "block5.weight"))
+            .healthy(30);
+
+    assertThat(last(run).host()).isEqualTo("node-2");
+    assertThat(last(run).device()).isEqualTo("cuda:0");
+    assertThat(last(run).suspects())
+        .extracting(Alert.Suspect::rank, Alert.Suspect::host, Alert.Suspect::device)
+        .containsExactly(tuple(2, "node-2", "cuda:0"), tuple(3, null, null));
+  }
+
+  @Test
+  void aRankThatSendsTwoRecordsIsLookedForOnItsHost() {
+    var run =
+        new SimulatedRun(1, 0.2)
+            .healthy(50)
+            .steps(2, s -> s.hosts("node-1", "node-2").contradicting(1));
+
+    assertThat(last(run).context().nextAction())
+        .isEqualTo(
+            "Look for a second process that publishes as rank 1 on host node-1, and end it.");
+  }
+
+  @Test
   void aNanOfEveryLayerRightAfterTheRateRoseIsNot() {
     var run =
         new SimulatedRun(1, 0.2)
@@ -160,9 +189,9 @@ class FirstCauseTest {
     assertThat(last(run).context().changes())
         .containsExactly(
             "step 20: batch 32 -> 64 (observed)",
-            "step 60: learning rate 0.1 -> 0.2 (declared)",
-            "step 60: resumed",
-            "step 60: schedule cosine (declared)");
+            "step 59: resumed",
+            "step 59: schedule cosine (declared)",
+            "step 60: learning rate 0.1 -> 0.2 (declared)");
   }
 
   @Test

@@ -79,9 +79,12 @@ final class AlertReading {
     return alerts;
   }
 
-  /** All of an alert but when it was detected. */
+  /**
+   * All of an alert but when it was detected, and what events of the run are known by then: they
+   * come by another way than steps.
+   */
   private static String describe(Alert alert) {
-    return "%s/%d %s %s %s steps %d-%d of %d resolved %s: %s %s %s %s %s %s %s"
+    return "%s/%d %s %s %s steps %d-%d of %d resolved %s: %s %s %s %s %s %s %s %s %s %s %s"
         .formatted(
             alert.incidentId(),
             alert.transition(),
@@ -98,7 +101,11 @@ final class AlertReading {
             alert.evidence().observed(),
             Arrays.toString(alert.evidence().tail()),
             alert.confidence(),
-            alert.context());
+            alert.context().cause(),
+            alert.context().account(),
+            alert.context().lossBefore(),
+            alert.context().lossAfter(),
+            alert.context().lastGoodStep());
   }
 
   /** The alerts of an undisturbed reading. */

@@ -154,6 +154,8 @@ final class Samples {
             null,
             null,
             null,
+            null,
+            null,
             null),
         new StepScalars(1.0, null, null, null, false, null, null, 8),
         List.of(),
