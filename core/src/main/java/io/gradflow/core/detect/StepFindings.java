@@ -14,6 +14,8 @@ import java.util.List;
  *     threshold since: an incident is over when none of its kinds is active
  * @param blindSpots what this run does not publish and the verdict therefore lacks; empty when
  *     there is no finding
+ * @param timed wall time has found it: {@code id} is the last step before, and of what else is
+ *     active this says nothing
  */
 public record StepFindings(
     StepId id,
@@ -21,4 +23,17 @@ public record StepFindings(
     long policyVersion,
     List<Finding> findings,
     List<FindingKind> active,
-    List<String> blindSpots) {}
+    List<String> blindSpots,
+    boolean timed) {
+
+  /** The verdict on a step, which no clock has a part in. */
+  public StepFindings(
+      StepId id,
+      long manifestId,
+      long policyVersion,
+      List<Finding> findings,
+      List<FindingKind> active,
+      List<String> blindSpots) {
+    this(id, manifestId, policyVersion, findings, active, blindSpots, false);
+  }
+}

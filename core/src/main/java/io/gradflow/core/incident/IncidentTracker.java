@@ -81,6 +81,10 @@ public final class IncidentTracker {
     for (Incident incident : run.incidents()) {
       if (incident.stream().equals(step.id().stream())) {
         var own = unclaimed.stream().filter(finding -> belongs(finding, incident)).toList();
+        if (step.timed() && own.isEmpty()) {
+          incidents.add(incident);
+          continue;
+        }
         unclaimed.removeAll(own);
         Incident after = follow(run, incident, own, step, nowMs, alerts);
         if (!isForgotten(after, step)) {
@@ -271,6 +275,9 @@ public final class IncidentTracker {
     if (finding.kind().isAdvice() || isAdvice(incident)) {
       return finding.kind() == incident.root().kind() && (near || incident.isOpen());
     }
+    if (isTimed(finding) || isTimed(incident.root())) {
+      return near && isTimed(finding) && isTimed(incident.root());
+    }
     if (!near) {
       return false;
     }
@@ -310,7 +317,15 @@ public final class IncidentTracker {
   }
 
   private static boolean isDelivery(Finding finding) {
-    return finding.kind() == FindingKind.MISSING_SHARDS || finding.kind() == FindingKind.CONTRACT;
+    return finding.kind() == FindingKind.MISSING_SHARDS
+        || finding.kind() == FindingKind.CONTRACT
+        || finding.kind() == FindingKind.STRAGGLER
+        || isTimed(finding);
+  }
+
+  /** A stall is told by wall time: nothing of it may become part of what a replay tells again. */
+  private static boolean isTimed(Finding finding) {
+    return finding.kind() == FindingKind.STALLED_RUN;
   }
 
   private static boolean isSameCause(Finding one, Finding other) {
@@ -356,7 +371,7 @@ public final class IncidentTracker {
         incident.blindSpots(),
         null,
         incident.policyVersion(),
-        timed,
+        timed || isTimed(root),
         nowMs);
   }
 

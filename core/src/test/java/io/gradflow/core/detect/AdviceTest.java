@@ -364,7 +364,8 @@ class AdviceTest {
         lane.deadLayer(),
         lane.missingShards(),
         lane.contract(),
-        null);
+        null,
+        lane.ranks());
   }
 
   /** The opening of the run's one incident. */

@@ -23,6 +23,7 @@ import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.function.UnaryOperator;
@@ -36,6 +37,7 @@ public final class SimulatedRun {
   private static final long ELEMENTS = 4_096;
 
   private final LayerTable table;
+  private final int worldSize;
   private final double[] level;
   private final double noise;
   private final Random random;
@@ -55,6 +57,7 @@ public final class SimulatedRun {
 
   public SimulatedRun(long seed, double noise, Manifest manifest) {
     this.table = LayerTable.of(manifest);
+    this.worldSize = manifest.worldSize();
     this.noise = noise;
     this.random = new Random(seed);
     this.level = new double[table.size()];
@@ -63,8 +66,13 @@ public final class SimulatedRun {
     }
   }
 
-  /** Eight blocks of a weight and a bias each, depth 0 to 7. */
+  /** Eight blocks of a weight and a bias each, depth 0 to 7, on four ranks. */
   public static Manifest manifest(UnaryOperator<Layer> change) {
+    return manifest(change, new MeshAxis("dp_replicate", 4));
+  }
+
+  /** The same on another mesh. */
+  public static Manifest manifest(UnaryOperator<Layer> change, MeshAxis... mesh) {
     var layers = new ArrayList<Layer>();
     for (int d = 0; d < 8; d++) {
       for (LayerKind kind : List.of(LayerKind.WEIGHT, LayerKind.BIAS)) {
@@ -82,7 +90,7 @@ public final class SimulatedRun {
                     false,
                     false,
                     null,
-                    List.of(Placement.REPLICATE))));
+                    Collections.nCopies(mesh.length, Placement.REPLICATE))));
       }
     }
     return new Manifest(
@@ -94,8 +102,8 @@ public final class SimulatedRun {
             1,
             0,
             layers.size(),
-            4,
-            List.of(new MeshAxis("dp_replicate", 4)),
+            Arrays.stream(mesh).mapToInt(MeshAxis::size).reduce(1, (a, b) -> a * b),
+            List.of(mesh),
             List.of(new Reporting(Stage.REDUCED, null, 1), new Reporting(Stage.LOCAL, null, 1)),
             "mean",
             "float32",
@@ -175,15 +183,46 @@ public final class SimulatedRun {
   public SimulatedRun step(Step step) {
     var judgement = RunDetector.judge(policy, table, trends, step);
     trends = judgement.state();
-    judgement
-        .findings()
-        .ifPresent(
-            verdict -> {
-              verdicts.add(verdict);
-              var outcome = tracker.fold(incidents, verdict, 1_000 * step.id().step());
-              incidents = outcome.state();
-              alerts.addAll(outcome.alerts());
-            });
+    judgement.findings().ifPresent(this::verdict);
+    return this;
+  }
+
+  /** Incidents hear of a verdict. */
+  public SimulatedRun verdict(StepFindings verdict) {
+    verdicts.add(verdict);
+    var outcome = tracker.fold(incidents, verdict, 1_000 * verdict.id().step());
+    incidents = outcome.state();
+    alerts.addAll(outcome.alerts());
+    return this;
+  }
+
+  /** What release 0.1 left behind knows nothing of ranks. */
+  public SimulatedRun forgetRanks() {
+    LaneTrends lane = trends.lanes().get(0);
+    trends =
+        new RunTrends(
+            trends.attempt(),
+            List.of(
+                new LaneTrends(
+                    lane.stream(),
+                    lane.manifestId(),
+                    lane.lastStep(),
+                    lane.published(),
+                    lane.lastTrended(),
+                    lane.trended(),
+                    lane.seen(),
+                    lane.series(),
+                    lane.baselines(),
+                    lane.nonFinite(),
+                    lane.explodingSpike(),
+                    lane.explodingTrend(),
+                    lane.vanishingTrend(),
+                    lane.vanishingDepth(),
+                    lane.deadLayer(),
+                    lane.missingShards(),
+                    lane.contract(),
+                    lane.advice(),
+                    null)));
     return this;
   }
 
@@ -241,6 +280,8 @@ public final class SimulatedRun {
     private double advisedLossScale = Double.NaN;
     private double clippedFraction = Double.NaN;
     private double advisedClip = Double.NaN;
+    private DrawnRanks drawn;
+    private int[] mismatched;
 
     private Draft(long number) {
       this.number = number;
@@ -392,10 +433,39 @@ public final class SimulatedRun {
       return this;
     }
 
+    /**
+     * Ranks publish LOCAL gradients too.
+     *
+     * @param rankNoise by how many octaves their whole gradients differ
+     * @param layerNoise by how many single layers do beside that
+     */
+    public Draft ranked(double rankNoise, double layerNoise, UnaryOperator<DrawnRanks> change) {
+      drawn =
+          change.apply(
+              new DrawnRanks(random, worldSize, level, rankNoise, layerNoise, (double) ELEMENTS));
+      return this;
+    }
+
+    /** The trainer clips so. */
+    public Draft clip(Clip value) {
+      clip = value;
+      return this;
+    }
+
+    /** Copies of a layer have different hashes. */
+    public Draft mismatched(String name) {
+      mismatched = new int[] {layer(name)};
+      return this;
+    }
+
     /** Null if nothing was said. */
     private StepSignals signals() {
       boolean said =
-          clip != null || lossScale != null || weightNorm != null || !Double.isNaN(noiseScale);
+          clip != null
+              || lossScale != null
+              || weightNorm != null
+              || mismatched != null
+              || !Double.isNaN(noiseScale);
       double unknown = Double.NaN;
       return !said
           ? null
@@ -413,7 +483,7 @@ public final class SimulatedRun {
               null,
               null,
               null,
-              null,
+              mismatched,
               new RunSignals(
                   -1,
                   unknown,
@@ -468,7 +538,7 @@ public final class SimulatedRun {
           closedBy,
           late,
           1,
-          4,
+          worldSize,
           missing,
           contradicting,
           incomplete.length == 0 ? null : incomplete,
@@ -486,23 +556,25 @@ public final class SimulatedRun {
                   : new NonFinite(badLayers, ones, new long[ones.length], new long[ones.length]),
               badLayers.length == 0 ? null : ranks,
               null),
-          new RankEvidence(
-              new int[] {0, 1, 2, 3},
-              new double[4],
-              new long[4],
-              new long[4],
-              0,
-              new int[0],
-              new float[0],
-              null,
-              null,
-              null,
-              null,
-              null,
-              null,
-              null,
-              null,
-              null),
+          drawn != null
+              ? drawn.evidence()
+              : new RankEvidence(
+                  new int[] {0, 1, 2, 3},
+                  new double[4],
+                  new long[4],
+                  new long[4],
+                  0,
+                  new int[0],
+                  new float[0],
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null),
           new StepScalars(loss, null, null, lossScale, skipped, clip, null, 32),
           List.of(),
           signals());
