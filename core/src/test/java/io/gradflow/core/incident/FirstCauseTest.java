@@ -112,7 +112,7 @@ class FirstCauseTest {
     assertThat(last(run).device()).isEqualTo("cuda:0");
     assertThat(last(run).suspects())
         .extracting(Alert.Suspect::rank, Alert.Suspect::host, Alert.Suspect::device)
-        .containsExactly(tuple(2, "node-2", "cuda:0"), tuple(3, null, null));
+        .containsExactly(tuple(2, "node-2", "cuda:0"), tuple(3, "node-2", "cuda:1"));
   }
 
   @Test
