@@ -1,14 +1,11 @@
 package io.gradflow.core.detect;
 
-import io.gradflow.core.norm.RankEvidence;
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
 import io.gradflow.core.shard.RunEvent;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 
 /**
  * What a step says of its training beside the gradient: what incidents need in order to name a
@@ -24,7 +21,6 @@ import java.util.Objects;
  * @param risen share of the layers with a baseline that stand over half the thresholds of {@link
  *     FindingKind#EXPLODING_SPIKE}; null in a step that trends do not see
  * @param events of the run that precede this step and follow the previous one
- * @param places of the ranks that findings name, as far as they are known; null where none is
  */
 public record Circumstances(
     Double loss,
@@ -35,18 +31,9 @@ public record Circumstances(
     boolean float16,
     Double headroom,
     Double risen,
-    List<RunEvent> events,
-    List<Place> places) {
+    List<RunEvent> events) {
 
-  /**
-   * Where a rank runs.
-   *
-   * @param host null if unknown
-   * @param device null if unknown
-   */
-  public record Place(int rank, String host, String device) {}
-
-  static Circumstances of(LayerTable table, Step step, List<Finding> findings, Double risen) {
+  static Circumstances of(LayerTable table, Step step, Double risen) {
     StepScalars scalars = step.scalars();
     RunSignals signals = step.signals() == null ? null : step.signals().run();
     double[] rates = scalars.learningRates();
@@ -59,27 +46,6 @@ public record Circumstances(
         table.isFloat16(),
         signals == null || Double.isNaN(signals.headroom()) ? null : signals.headroom(),
         risen,
-        step.events(),
-        places(step.evidence(), findings));
-  }
-
-  private static List<Place> places(RankEvidence evidence, List<Finding> findings) {
-    if (evidence.places() == null) {
-      return null;
-    }
-    var places = new ArrayList<Place>();
-    findings.stream()
-        .map(Finding::rank)
-        .filter(Objects::nonNull)
-        .distinct()
-        .forEach(
-            rank -> {
-              int at = Arrays.binarySearch(evidence.ranks(), rank);
-              if (at >= 0) {
-                String host = evidence.places().host(at);
-                places.add(new Place(rank, host, evidence.places().device(at)));
-              }
-            });
-    return places.isEmpty() ? null : List.copyOf(places);
+        step.events());
   }
 }

@@ -18,6 +18,14 @@ public enum FindingKind {
   MISSING_SHARDS,
   /** What a rank sends contradicts itself. */
   CONTRACT,
+  /** A rank's own gradient is unlike those of the ranks that do the same. */
+  RANK_DIVERGENCE,
+  /** Copies of the reduced gradient differ. */
+  REPLICA_MISMATCH,
+  /** A rank's shards come later than those of the others. */
+  STRAGGLER,
+  /** No step of the run comes any more. */
+  STALLED_RUN,
   /** Advice: a skip connection or a normalisation where the depth profile breaks. */
   ADVICE_DEPTH,
   /** Advice: another initialisation, of all layers or of one. */

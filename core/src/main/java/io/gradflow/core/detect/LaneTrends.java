@@ -13,6 +13,7 @@ import java.util.Arrays;
  * @param seen the last steps that came, in any order
  * @param advice null in states of release 0.1
  * @param magnitude null in states of release 0.1
+ * @param ranks likewise
  */
 public record LaneTrends(
     String stream,
@@ -33,7 +34,8 @@ public record LaneTrends(
     MissingShardsDetector.State missingShards,
     ContractDetector.State contract,
     AdviceTrends advice,
-    MagnitudeTrends magnitude) {
+    MagnitudeTrends magnitude,
+    RankTrends ranks) {
 
   /**
    * Which revisions were seen of the last 64 steps that came: rings, changed in place. Upstream
@@ -96,6 +98,7 @@ public record LaneTrends(
         MissingShardsDetector.State.FRESH,
         ContractDetector.State.FRESH,
         AdviceTrends.of(layers),
-        MagnitudeTrends.of(layers));
+        MagnitudeTrends.of(layers),
+        RankTrends.of(layers));
   }
 }

@@ -60,6 +60,8 @@ public final class LayerTable {
   private final boolean[] optional;
   private final int[] tiedTo;
   private final boolean[] copiedAlong;
+  private final boolean[] workersAlong;
+  private final boolean[] recomputed;
 
   private LayerTable(Manifest manifest) {
     List<Layer> layers = manifest.layers();
@@ -103,7 +105,7 @@ public final class LayerTable {
     mesh = manifest.mesh();
     workers =
         mesh.stream()
-            .filter(axis -> axis.name().startsWith("dp") || axis.name().equals("cp"))
+            .filter(LayerTable::isOfWorkers)
             .mapToInt(MeshAxis::size)
             .reduce(1, (a, b) -> a * b);
     pipelineStages = pipelineStages(manifest);
@@ -112,6 +114,14 @@ public final class LayerTable {
       int along = axis;
       copiedAlong[axis] =
           layers.stream().allMatch(l -> l.placement().get(along) == Placement.REPLICATE);
+    }
+    workersAlong = new boolean[mesh.size()];
+    recomputed = new boolean[size];
+    for (int axis = 0; axis < workersAlong.length; axis++) {
+      workersAlong[axis] = isOfWorkers(mesh.get(axis));
+      for (int i = 0; i < size && !workersAlong[axis] && mesh.get(axis).size() > 1; i++) {
+        recomputed[i] |= layers.get(i).placement().get(axis) == Placement.REPLICATE;
+      }
     }
     averages = !manifest.reduceOp().equals("sum");
     peers = peers(layers);
@@ -254,6 +264,40 @@ public final class LayerTable {
   /** Whether ranks along the dimension hold the same of every layer. */
   boolean isCopiedAlong(int axis) {
     return copiedAlong[axis];
+  }
+
+  /** What ranks have in common that compute the same part of the model, each from its own data. */
+  int peersOf(int rank) {
+    return coordinates(rank, workersAlong);
+  }
+
+  /** What ranks have in common that hold the same of every layer once it is reduced. */
+  int holdersOf(int rank) {
+    return coordinates(rank, copiedAlong);
+  }
+
+  /**
+   * Whether ranks compute copies of the layer that no communication makes equal: they agree to
+   * rounding only.
+   */
+  boolean isRecomputed(int layer) {
+    return recomputed[layer];
+  }
+
+  /** A number for the rank's coordinates along all dimensions but those left out. */
+  private int coordinates(int rank, boolean[] leftOut) {
+    int rest = rank;
+    int number = 0;
+    for (int axis = leftOut.length - 1; axis >= 0; axis--) {
+      int along = mesh.get(axis).size();
+      number = leftOut[axis] ? number : number * along + rest % along;
+      rest /= along;
+    }
+    return number;
+  }
+
+  private static boolean isOfWorkers(MeshAxis axis) {
+    return axis.name().startsWith("dp") || axis.name().equals("cp");
   }
 
   /** How many manifests make up the model: more than 1 if this is of a pipeline stage alone. */

@@ -49,7 +49,9 @@ public final class RunDetector {
       return new Judgement(run, Optional.empty());
     }
     LaneTrends lane = lane(run, table, step);
+    RankTrends ranks = ranksOf(lane, table).with(step.evidence());
     var out = new Verdicts(policy);
+    out.places(ranks);
     int slot = lane.seen().find(step.id().step());
     LaneTrends after;
     if (slot >= 0) {
@@ -57,15 +59,15 @@ public final class RunDetector {
         return new Judgement(run, Optional.empty());
       }
       lane.seen().revisions()[slot] = step.revision();
-      after = revise(table, lane, step, lane.seen().ordinals()[slot], out);
+      after = revise(table, lane, step, lane.seen().ordinals()[slot], ranks, out);
     } else if (step.late()) {
       lane.seen().add(step.id().step(), step.revision(), -1);
-      after = revise(table, lane, step, -1, out);
+      after = revise(table, lane, step, -1, ranks, out);
     } else if (step.id().step() <= lane.lastStep()) {
       return new Judgement(run, Optional.empty());
     } else {
       lane.seen().add(step.id().step(), step.revision(), lane.published());
-      after = advance(table, lane, others(run, lane), step, out);
+      after = advance(table, lane, others(run, lane), step, ranks, out);
     }
     var findings =
         new StepFindings(
@@ -75,7 +77,8 @@ public final class RunDetector {
             List.copyOf(out.findings()),
             List.copyOf(out.active()),
             out.findings().isEmpty() ? List.of() : blindSpots(table, step),
-            Circumstances.of(table, step, out.findings(), out.risen()));
+            false,
+            Circumstances.of(table, step, out.risen()));
     return new Judgement(with(run, after), Optional.of(findings));
   }
 
@@ -85,6 +88,7 @@ public final class RunDetector {
       LaneTrends lane,
       List<ContractDetector.State> others,
       Step step,
+      RankTrends ranks,
       Verdicts out) {
     DetectionPolicy policy = out.policy();
     var missingShards =
@@ -99,6 +103,7 @@ public final class RunDetector {
             : NonFiniteDetector.observe(table, step, lane.nonFinite(), policy.nonFinite(), out);
     MagnitudeTrends magnitude = magnitudeOf(lane, table).at(step);
     var trended = new Trended(lane.vanishingDepth(), adviceOf(lane, table), magnitude);
+    RankTrends ranked = ranks.observe(table, step, out);
     // Where ranks publish REDUCED more rarely than LOCAL, most steps have no norm to judge.
     boolean measured = Arrays.stream(step.norms().l2()).anyMatch(l2 -> !Double.isNaN(l2));
     boolean trends = measured && !step.scalars().stepSkipped() && !NonFiniteDetector.isIn(step);
@@ -126,7 +131,8 @@ public final class RunDetector {
         missingShards,
         contract,
         trended.advice(),
-        trended.magnitude());
+        trended.magnitude(),
+        ranked);
   }
 
   /** What is replaced, not changed in place, of the states that steps teach something. */
@@ -176,7 +182,7 @@ public final class RunDetector {
 
   /** A step that came after later ones, or again with more contributions. */
   private static LaneTrends revise(
-      LayerTable table, LaneTrends lane, Step step, long ordinal, Verdicts out) {
+      LayerTable table, LaneTrends lane, Step step, long ordinal, RankTrends ranks, Verdicts out) {
     trendsStayActive(lane, out);
     if (lane.contract().hold() > 0) {
       out.active(FindingKind.CONTRACT);
@@ -200,7 +206,12 @@ public final class RunDetector {
         MissingShardsDetector.revise(step, ordinal, lane.missingShards(), out),
         lane.contract(),
         lane.advice(),
-        lane.magnitude());
+        lane.magnitude(),
+        ranks.revise(table, step, out));
+  }
+
+  private static RankTrends ranksOf(LaneTrends lane, LayerTable table) {
+    return lane.ranks() == null ? RankTrends.of(table.size()) : lane.ranks();
   }
 
   private static AdviceTrends adviceOf(LaneTrends lane, LayerTable table) {

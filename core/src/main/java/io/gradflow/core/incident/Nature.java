@@ -42,6 +42,12 @@ record Nature(
       case OSCILLATION -> measured(Cause.OPTIMISER, 0.7, 3, "%1$s oscillating from %3$s");
       case CLIP_SATURATION ->
           measured(Cause.OPTIMISER, 0.7, 2, "nearly every step clipped from %3$s");
+      case RANK_DIVERGENCE -> measured(Cause.DATA, 0.7, 0, "%1$s unlike its peers from %3$s");
+      case REPLICA_MISMATCH ->
+          measured(Cause.HARDWARE, 0.8, 0, "the copies of %1$s apart from %3$s");
+      case STRAGGLER ->
+          new Nature(Cause.DELIVERY, 0.8, 3, false, false, true, "%1$s late from %3$s");
+      case STALLED_RUN -> apart(Cause.DELIVERY, 0.8, "no step after %3$s");
       case MISSING_SHARDS -> apart(Cause.DELIVERY, 0.9, "%1$s silent from %3$s");
       case CONTRACT -> apart(Cause.OPTIMISER, 0.8, "%1$s against the contract from %3$s");
       case ADVICE_DEPTH,

@@ -6,7 +6,8 @@ package io.gradflow.core.norm;
  * @param ranks the ranks that reported anything, ascending
  * @param localNorm aligned with ranks: the rank's LOCAL global norm over its layers, NaN without
  *     LOCAL shards
- * @param arrivalLagMs aligned with ranks: wall time from the step's first shard to this rank's last
+ * @param arrivalLagMs aligned with ranks: time from the first shard that the broker had of the
+ *     rank's group of 64 to this rank's last
  * @param dropped aligned with ranks: records its producer has dropped so far
  * @param outliersPerLayer k, the row length of the two outlier columns; 0 without LOCAL shards
  * @param outlierRanks layers x k: the ranks whose LOCAL log2 RMS is farthest from the median over

@@ -78,6 +78,15 @@ public record RankPlaces(String[] hosts, int[] hostOf, String[] devices, int[] d
     return names == null || of[place] < 0 ? null : names[of[place]];
   }
 
+  /** Whether both say the same. */
+  public boolean isSameAs(RankPlaces other) {
+    return other != null
+        && Arrays.equals(hosts, other.hosts)
+        && Arrays.equals(hostOf, other.hostOf)
+        && Arrays.equals(devices, other.devices)
+        && Arrays.equals(deviceOf, other.deviceOf);
+  }
+
   /** As much of it as a step has room for: names of more than 64 kB are left out; null if all. */
   RankPlaces published() {
     return orNull(fits(hosts) ? hosts : null, hostOf, fits(devices) ? devices : null, deviceOf);

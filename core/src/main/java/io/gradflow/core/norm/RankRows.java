@@ -9,7 +9,7 @@ import java.util.List;
  *
  * @param ranks ascending
  * @param localSquares sum of squares of the rank's LOCAL gradient; NaN without
- * @param lagMs wall time from the first shard its group had of the step to the rank's last
+ * @param lagMs time from the first shard that the broker had of its group to the rank's last
  * @param dropped records its producer has dropped so far
  * @param reducedSquares sum of squares of what the rank itself holds of the REDUCED gradient
  * @param dots dot product of the rank's LOCAL with the reduced gradient, over all its layers

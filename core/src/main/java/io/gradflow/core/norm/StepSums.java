@@ -29,7 +29,7 @@ public record StepSums(
    * The sums of shards of one step, each with its arrival.
    *
    * @param held ordered by rank, stage and part; none a micro-batch before the last
-   * @param firstAt arrival of the group's first shard of the step, ms
+   * @param firstAt when the broker took the group's first shard of the step, ms
    * @param weighed whether losses and weights of a rank (its place in its group) are counted
    *     elsewhere already, as a bitmap
    */
@@ -38,6 +38,9 @@ public record StepSums(
     List<Shard> locals = new ArrayList<>();
     RankRows ranks = RankRows.NONE;
     ScalarSums scalars = ScalarSums.NONE;
+    // Another partition may have been read first.
+    long first =
+        Math.min(firstAt, held.stream().mapToLong(HeldShard::writtenAt).min().orElse(firstAt));
     int from = 0;
     while (from < held.size()) {
       int rank = held.get(from).shard().rank();
@@ -71,7 +74,7 @@ public record StepSums(
             Double.isNaN(reported) && shard.reportedGlobalNorm() != null
                 ? shard.reportedGlobalNorm()
                 : reported;
-        lag = Math.max(lag, held.get(to).arrivedAt() - firstAt);
+        lag = Math.max(lag, held.get(to).writtenAt() - first);
         dropped = Math.max(dropped, shard.dropped());
         loss = loss == null ? shard.loss() : loss;
         validationLoss = validationLoss == null ? shard.validationLoss() : validationLoss;

@@ -380,7 +380,8 @@ class AdviceTest {
         lane.missingShards(),
         lane.contract(),
         null,
-        null);
+        null,
+        lane.ranks());
   }
 
   /** The opening of the run's one incident. */

@@ -25,6 +25,7 @@ import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -39,6 +40,7 @@ public final class SimulatedRun {
   private static final long ELEMENTS = 4_096;
 
   private LayerTable table;
+  private final int worldSize;
   private final double[] level;
   private final double noise;
   private final Random random;
@@ -58,6 +60,7 @@ public final class SimulatedRun {
 
   public SimulatedRun(long seed, double noise, Manifest manifest) {
     this.table = LayerTable.of(manifest);
+    this.worldSize = manifest.worldSize();
     this.noise = noise;
     this.random = new Random(seed);
     this.level = new double[table.size()];
@@ -66,8 +69,13 @@ public final class SimulatedRun {
     }
   }
 
-  /** Eight blocks of a weight and a bias each, depth 0 to 7. */
+  /** Eight blocks of a weight and a bias each, depth 0 to 7, on four ranks. */
   public static Manifest manifest(UnaryOperator<Layer> change) {
+    return manifest(change, new MeshAxis("dp_replicate", 4));
+  }
+
+  /** The same on another mesh. */
+  public static Manifest manifest(UnaryOperator<Layer> change, MeshAxis... mesh) {
     var layers = new ArrayList<Layer>();
     for (int d = 0; d < 8; d++) {
       for (LayerKind kind : List.of(LayerKind.WEIGHT, LayerKind.BIAS)) {
@@ -85,7 +93,7 @@ public final class SimulatedRun {
                     false,
                     false,
                     null,
-                    List.of(Placement.REPLICATE))));
+                    Collections.nCopies(mesh.length, Placement.REPLICATE))));
       }
     }
     return new Manifest(
@@ -97,8 +105,8 @@ public final class SimulatedRun {
             1,
             0,
             layers.size(),
-            4,
-            List.of(new MeshAxis("dp_replicate", 4)),
+            Arrays.stream(mesh).mapToInt(MeshAxis::size).reduce(1, (a, b) -> a * b),
+            List.of(mesh),
             List.of(new Reporting(Stage.REDUCED, null, 1), new Reporting(Stage.LOCAL, null, 1)),
             "mean",
             "float32",
@@ -256,15 +264,46 @@ public final class SimulatedRun {
   public SimulatedRun step(Step step) {
     var judgement = RunDetector.judge(policy, table, trends, step);
     trends = judgement.state();
-    judgement
-        .findings()
-        .ifPresent(
-            verdict -> {
-              verdicts.add(verdict);
-              var outcome = tracker.fold(incidents, verdict, 1_000 * step.id().step());
-              incidents = outcome.state();
-              alerts.addAll(outcome.alerts());
-            });
+    judgement.findings().ifPresent(this::verdict);
+    return this;
+  }
+
+  /** Incidents hear of a verdict. */
+  public SimulatedRun verdict(StepFindings verdict) {
+    verdicts.add(verdict);
+    var outcome = tracker.fold(incidents, verdict, 1_000 * verdict.id().step());
+    incidents = outcome.state();
+    alerts.addAll(outcome.alerts());
+    return this;
+  }
+
+  /** What release 0.1 left behind knows nothing of ranks. */
+  public SimulatedRun forgetRanks() {
+    LaneTrends lane = trends.lanes().get(0);
+    trends =
+        new RunTrends(
+            trends.attempt(),
+            List.of(
+                new LaneTrends(
+                    lane.stream(),
+                    lane.manifestId(),
+                    lane.lastStep(),
+                    lane.published(),
+                    lane.lastTrended(),
+                    lane.trended(),
+                    lane.seen(),
+                    lane.series(),
+                    lane.baselines(),
+                    lane.nonFinite(),
+                    lane.explodingSpike(),
+                    lane.explodingTrend(),
+                    lane.vanishingTrend(),
+                    lane.vanishingDepth(),
+                    lane.deadLayer(),
+                    lane.missingShards(),
+                    lane.contract(),
+                    lane.advice(),
+                    null)));
     return this;
   }
 
@@ -330,6 +369,8 @@ public final class SimulatedRun {
     private float[] cosines;
     private long[] subnormals;
     private final List<RunEvent> events = new ArrayList<>();
+    private DrawnRanks drawn;
+    private int[] mismatched;
 
     private Draft(long number) {
       this.number = number;
@@ -549,6 +590,31 @@ public final class SimulatedRun {
       return this;
     }
 
+    /**
+     * Ranks publish LOCAL gradients too.
+     *
+     * @param rankNoise by how many octaves their whole gradients differ
+     * @param layerNoise by how many single layers do beside that
+     */
+    public Draft ranked(double rankNoise, double layerNoise, UnaryOperator<DrawnRanks> change) {
+      drawn =
+          change.apply(
+              new DrawnRanks(random, worldSize, level, rankNoise, layerNoise, (double) ELEMENTS));
+      return this;
+    }
+
+    /** The trainer clips so. */
+    public Draft clip(Clip value) {
+      clip = value;
+      return this;
+    }
+
+    /** Copies of a layer have different hashes. */
+    public Draft mismatched(String name) {
+      mismatched = new int[] {layer(name)};
+      return this;
+    }
+
     /** Null if nothing was said. */
     private StepSignals signals() {
       boolean said =
@@ -558,6 +624,7 @@ public final class SimulatedRun {
               || cosines != null
               || subnormals != null
               || !Double.isNaN(cosine)
+              || mismatched != null
               || !Double.isNaN(noiseScale);
       double unknown = Double.NaN;
       return !said
@@ -576,7 +643,7 @@ public final class SimulatedRun {
               null,
               null,
               null,
-              null,
+              mismatched,
               new RunSignals(
                   Double.isNaN(cosine) ? -1 : number - 1,
                   cosine,
@@ -631,7 +698,7 @@ public final class SimulatedRun {
           closedBy,
           late,
           1,
-          4,
+          worldSize,
           missing,
           contradicting,
           incomplete.length == 0 ? null : incomplete,
@@ -649,23 +716,25 @@ public final class SimulatedRun {
                   : new NonFinite(badLayers, ones, new long[ones.length], new long[ones.length]),
               badLayers.length == 0 ? null : ranks,
               null),
-          new RankEvidence(
-              new int[] {0, 1, 2, 3},
-              new double[4],
-              new long[4],
-              new long[4],
-              0,
-              new int[0],
-              new float[0],
-              null,
-              null,
-              null,
-              null,
-              null,
-              null,
-              null,
-              places,
-              null),
+          drawn != null
+              ? drawn.evidence()
+              : new RankEvidence(
+                  new int[] {0, 1, 2, 3},
+                  new double[4],
+                  new long[4],
+                  new long[4],
+                  0,
+                  new int[0],
+                  new float[0],
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  places,
+                  null),
           new StepScalars(loss, null, learningRates, lossScale, skipped, clip, null, weight),
           List.copyOf(events),
           signals());
