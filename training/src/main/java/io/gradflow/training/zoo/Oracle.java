@@ -147,7 +147,7 @@ public final class Oracle {
     double squares = 0;
     for (int p = 0; p < a.length; p++) {
       if (rewritten.contains(p)
-          || !layers.isEmpty() && !layers.contains(training.parameters().get(p).name())) {
+          || (!layers.isEmpty() && !layers.contains(training.parameters().get(p).name()))) {
         continue;
       }
       if (a[p].length != b[p].length) {
@@ -165,6 +165,9 @@ public final class Oracle {
     double lowest = checks.stream().mapToDouble(Check::healthy).min().orElse(initialLoss);
     double learnt = initialLoss - lowest;
     boolean learns = learnt > LEARNT * Math.abs(initialLoss);
+    if (checks.stream().anyMatch(c -> !Double.isFinite(c.healthy))) {
+      return "its twin is ruined, too";
+    }
     for (int i = 0; i < truth.episodes().size(); i++) {
       long from = truth.episodes().get(i).onset();
       long to =
@@ -181,7 +184,7 @@ public final class Oracle {
       double apart = furthest(after, i) - furthest(last(before), i);
       // Elsewhere, but better off, is no harm.
       boolean better = after.stream().mapToDouble(Check::excess).average().orElse(0) < 0;
-      if (excess <= HARMFUL_LOSS && (apart <= HARMFUL_DISTANCE || learns && better)) {
+      if (excess <= HARMFUL_LOSS && (apart <= HARMFUL_DISTANCE || (learns && better))) {
         return String.format(
             Locale.ROOT,
             "from step %d on it is hardly worse than its healthy twin: loss by %.3f of what was learnt,"
