@@ -92,15 +92,20 @@ public final class Oracle {
    * @return the trial's truth, its episodes excluded or not
    */
   public static Truth run(Trial trial, ZooObserver faulty, ZooObserver healthy) {
-    return new Oracle(trial).run(faulty, healthy);
+    return new Oracle(trial).run(faulty, healthy, true);
   }
 
-  private Truth run(ZooObserver faulty, ZooObserver healthy) {
+  /** As {@link #run} with nobody who sees, but no longer than it takes to know. */
+  static Truth judge(Trial trial) {
+    return new Oracle(trial).run(NOBODY, NOBODY, false);
+  }
+
+  private Truth run(ZooObserver faulty, ZooObserver healthy, boolean whole) {
     boolean always =
         truth.expectedMiss()
             || truth.episodes().stream().allMatch(e -> e.cause() == Truth.Cause.DELIVERY);
     boolean more = true;
-    while (more) {
+    while (more && (whole || !(always || ruined()))) {
       more = training.advance(faulty);
       if (twin != null) {
         twin.advance(healthy);
@@ -110,6 +115,14 @@ public final class Oracle {
       }
     }
     return new Truth(truth.episodes(), always ? null : excluded(), truth.expectedMiss());
+  }
+
+  /** Whether the only episode has ruined the training. */
+  private boolean ruined() {
+    return truth.episodes().size() == 1
+        && !checks.isEmpty()
+        && checks.get(checks.size() - 1).step > truth.episodes().get(0).onset()
+        && !checks.get(checks.size() - 1).finite;
   }
 
   private Check check() {
