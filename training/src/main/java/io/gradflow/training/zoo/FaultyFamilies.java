@@ -111,7 +111,7 @@ final class FaultyFamilies {
             FOREVER,
             -1,
             -1,
-            Math.scalb(1, draw.between(21, 26)));
+            Math.scalb(1.0, draw.between(21, 26)));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.NUMERIC));
   }
 
@@ -126,7 +126,7 @@ final class FaultyFamilies {
             FOREVER,
             -1,
             -1,
-            Math.scalb(1, -draw.between(18, 22)));
+            Math.scalb(1.0, -draw.between(18, 22)));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.NUMERIC));
   }
 
@@ -251,7 +251,7 @@ final class FaultyFamilies {
     Recipe recipe =
         Recipe.fast(draw, MLP, MLP, CONVOLUTIONAL)
             .withRanks(draw.pick(4, 8, 8))
-            .scheduled((peak, steps) -> Schedule.constant(4 * peak));
+            .scheduled((peak, steps) -> Schedule.constant(2.5 * peak));
     var fault =
         new ZooFault(
             ZooFault.Kind.SUM,

@@ -92,15 +92,20 @@ public final class Oracle {
    * @return the trial's truth, its episodes excluded or not
    */
   public static Truth run(Trial trial, ZooObserver faulty, ZooObserver healthy) {
-    return new Oracle(trial).run(faulty, healthy);
+    return new Oracle(trial).run(faulty, healthy, true);
   }
 
-  private Truth run(ZooObserver faulty, ZooObserver healthy) {
+  /** As {@link #run} with nobody who sees, but no longer than it takes to know. */
+  static Truth judge(Trial trial) {
+    return new Oracle(trial).run(NOBODY, NOBODY, false);
+  }
+
+  private Truth run(ZooObserver faulty, ZooObserver healthy, boolean whole) {
     boolean always =
         truth.expectedMiss()
             || truth.episodes().stream().allMatch(e -> e.cause() == Truth.Cause.DELIVERY);
     boolean more = true;
-    while (more) {
+    while (more && (whole || !(always || ruined()))) {
       more = training.advance(faulty);
       if (twin != null) {
         twin.advance(healthy);
@@ -110,6 +115,14 @@ public final class Oracle {
       }
     }
     return new Truth(truth.episodes(), always ? null : excluded(), truth.expectedMiss());
+  }
+
+  /** Whether the only episode has ruined the training. */
+  private boolean ruined() {
+    return truth.episodes().size() == 1
+        && !checks.isEmpty()
+        && checks.get(checks.size() - 1).step > truth.episodes().get(0).onset()
+        && !checks.get(checks.size() - 1).finite;
   }
 
   private Check check() {
@@ -147,7 +160,7 @@ public final class Oracle {
     double squares = 0;
     for (int p = 0; p < a.length; p++) {
       if (rewritten.contains(p)
-          || !layers.isEmpty() && !layers.contains(training.parameters().get(p).name())) {
+          || (!layers.isEmpty() && !layers.contains(training.parameters().get(p).name()))) {
         continue;
       }
       if (a[p].length != b[p].length) {
@@ -165,6 +178,9 @@ public final class Oracle {
     double lowest = checks.stream().mapToDouble(Check::healthy).min().orElse(initialLoss);
     double learnt = initialLoss - lowest;
     boolean learns = learnt > LEARNT * Math.abs(initialLoss);
+    if (checks.stream().anyMatch(c -> !Double.isFinite(c.healthy))) {
+      return "its twin is ruined, too";
+    }
     for (int i = 0; i < truth.episodes().size(); i++) {
       long from = truth.episodes().get(i).onset();
       long to =
@@ -181,7 +197,7 @@ public final class Oracle {
       double apart = furthest(after, i) - furthest(last(before), i);
       // Elsewhere, but better off, is no harm.
       boolean better = after.stream().mapToDouble(Check::excess).average().orElse(0) < 0;
-      if (excess <= HARMFUL_LOSS && (apart <= HARMFUL_DISTANCE || learns && better)) {
+      if (excess <= HARMFUL_LOSS && (apart <= HARMFUL_DISTANCE || (learns && better))) {
         return String.format(
             Locale.ROOT,
             "from step %d on it is hardly worse than its healthy twin: loss by %.3f of what was learnt,"

@@ -69,7 +69,7 @@ final class FamilyTable {
         millis / trial.options().steps() / (trial.twin() == null ? 1 : 2),
         initial,
         end,
-        ofTwin.mean,
+        trial.twin() == null ? end : ofTwin.mean,
         last.skips,
         last.firstNonFinite,
         truth,
