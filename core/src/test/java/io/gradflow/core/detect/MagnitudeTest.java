@@ -516,6 +516,7 @@ class MagnitudeTest {
         lane.missingShards(),
         lane.contract(),
         null,
-        null);
+        null,
+        lane.ranks());
   }
 }

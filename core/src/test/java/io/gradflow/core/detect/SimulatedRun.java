@@ -303,6 +303,7 @@ public final class SimulatedRun {
                     lane.missingShards(),
                     lane.contract(),
                     lane.advice(),
+                    lane.magnitude(),
                     null)));
     return this;
   }
