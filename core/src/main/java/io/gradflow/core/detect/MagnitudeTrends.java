@@ -35,7 +35,7 @@ public record MagnitudeTrends(
     PlateauAdvisor.State plateau,
     UnderflowDetector.State underflow,
     OscillationDetector.State oscillation,
-    InARow clipSaturation,
+    ClipSaturationDetector.State clipSaturation,
     RouterCollapseDetector.State routers) {
   private static final double SLOW = 10;
   private static final double SLOWER = 100;
@@ -53,7 +53,7 @@ public record MagnitudeTrends(
         PlateauAdvisor.State.FRESH,
         UnderflowDetector.State.of(layers),
         OscillationDetector.State.of(layers),
-        InARow.NONE,
+        ClipSaturationDetector.State.FRESH,
         RouterCollapseDetector.State.of(layers));
   }
 
@@ -86,7 +86,7 @@ public record MagnitudeTrends(
     ExplodingShiftDetector.observe(
         reading, baseline, conditions, loss, explodingShift, policy.explodingShift(), out);
     UnderflowDetector.observe(reading, underflow, policy.underflow(), out);
-    OscillationDetector.observe(reading, oscillation, policy.oscillation(), out);
+    OscillationDetector.observe(reading, loss, oscillation, policy.oscillation(), out);
     RouterCollapseDetector.observe(reading, routers, policy.deadLayer(), out);
     var after =
         new MagnitudeTrends(
@@ -161,7 +161,7 @@ public record MagnitudeTrends(
     out.activeIfAny(OSCILLATION, oscillation.hold());
     out.activeIfAny(DEAD_LAYER, routers.hold());
     activeIf(explodingDepth.hold() > 0, EXPLODING_DEPTH, out);
-    activeIf(clipSaturation.hold() > 0, CLIP_SATURATION, out);
+    activeIf(clipSaturation.row().hold() > 0, CLIP_SATURATION, out);
   }
 
   private void adviceStaysActive(Verdicts out) {

@@ -164,6 +164,7 @@ public final class RunDetector {
         reading,
         baseline,
         conditions,
+        magnitude.loss(),
         lane.explodingSpike(),
         lane.explodingTrend(),
         policy.explodingTrend(),

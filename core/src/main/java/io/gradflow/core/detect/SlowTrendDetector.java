@@ -189,7 +189,7 @@ public final class SlowTrendDetector {
     for (int i = 0; i < layers; i++) {
       state.age(i, reading.deltaSteps(), decay);
       double x = baseline.believed(i);
-      if (Double.isNaN(x) || Double.isNaN(apart[i])) {
+      if (Double.isNaN(x) || Double.isNaN(apart[i]) || !reading.table().hasLevel(i)) {
         continue;
       }
       if (conditions.restartsTrends()) {
