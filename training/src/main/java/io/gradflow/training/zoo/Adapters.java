@@ -43,7 +43,6 @@ public final class Adapters extends Network {
       redeclare(w + 1, false, false);
       // A's gradient is zero as long as B is.
       redeclare(w + 2, true, true);
-      redeclare(w + 3, true, true);
     }
   }
 

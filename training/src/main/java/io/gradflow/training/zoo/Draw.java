@@ -5,6 +5,8 @@ import java.util.List;
 import java.util.Random;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** What one trial is made of, drawn in the order of the calls. */
 final class Draw {
@@ -50,11 +52,16 @@ final class Draw {
     return of[random.nextInt(of.length)];
   }
 
+  /** The first of the recipes drawn that has no normalisation. */
+  static Recipe plain(Supplier<Recipe> recipes) {
+    return Stream.generate(recipes).filter(Recipe::plain).findFirst().orElseThrow();
+  }
+
   /** Index of one of the recipe's trainable parameters of that kind. */
   int parameter(Recipe recipe, Predicate<Parameter> suits) {
     List<Parameter> all = recipe.parameters();
     int[] suitable =
-        java.util.stream.IntStream.range(0, all.size())
+        IntStream.range(0, all.size())
             .filter(p -> all.get(p).trainable() && suits.test(all.get(p)))
             .toArray();
     if (suitable.length == 0) {

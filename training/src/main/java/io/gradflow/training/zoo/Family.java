@@ -64,6 +64,9 @@ public enum Family {
   LOSS_SCALER(true, HealthyFamilies::lossScaler);
 
   private final boolean healthy;
+
+  // Methods without state, which the type cannot say.
+  @SuppressWarnings("ImmutableEnumChecker")
   private final Function<Draw, Trial> drawn;
 
   Family(boolean healthy, Function<Draw, Trial> drawn) {

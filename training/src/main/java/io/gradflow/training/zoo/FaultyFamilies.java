@@ -53,7 +53,7 @@ final class FaultyFamilies {
   static Trial rateJump(Draw draw) {
     Recipe recipe = Recipe.of(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER, GAN, ADAPTERS);
     long onset = draw.onset(recipe);
-    double rate = draw.between(1.0, 3.0);
+    double rate = draw.between(1.0, 3);
     var fault =
         new ZooFault(
             ZooFault.Kind.RATE,
@@ -66,7 +66,7 @@ final class FaultyFamilies {
   }
 
   static Trial weightsGrowing(Draw draw) {
-    Recipe recipe = Recipe.of(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER);
+    Recipe recipe = Draw.plain(() -> Recipe.of(draw, MLP, RECURRENT, CONVOLUTIONAL));
     int parameter = draw.parameter(recipe, FaultyFamilies::isWeight);
     var fault =
         new ZooFault(
@@ -89,7 +89,7 @@ final class FaultyFamilies {
   }
 
   static Trial deadLayer(Draw draw) {
-    Recipe recipe = Recipe.of(draw, MLP, CONVOLUTIONAL);
+    Recipe recipe = Draw.plain(() -> Recipe.of(draw, MLP, CONVOLUTIONAL));
     int parameter = draw.parameter(recipe, p -> Recipe.isHiddenBias(recipe, p));
     var fault =
         new ZooFault(
@@ -111,37 +111,38 @@ final class FaultyFamilies {
             FOREVER,
             -1,
             -1,
-            Math.scalb(1, draw.between(21, 26)));
+            Math.scalb(1.0, draw.between(21, 26)));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.NUMERIC));
   }
 
   static Trial halfUnderflow(Draw draw) {
     Recipe recipe =
-        Recipe.of(draw, MLP, CONVOLUTIONAL, TRANSFORMER)
+        Recipe.slow(draw, MLP, CONVOLUTIONAL, RECURRENT)
             .with(o -> o.withScaling(new LossScaling(1024, 0)));
     var fault =
         new ZooFault(
             ZooFault.Kind.LOSS_SCALE,
-            draw.between(61, recipe.options().steps() / 3),
+            draw.chance(.3) ? 0 : draw.between(61, 110),
             FOREVER,
             -1,
             -1,
-            Math.scalb(1, -draw.between(12, 17)));
+            Math.scalb(1.0, -draw.between(18, 22)));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.NUMERIC));
   }
 
   static Trial bitFlips(Draw draw) {
     Recipe recipe = Recipe.of(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER, GAN);
-    int parameter = draw.parameter(recipe, FaultyFamilies::isWeight);
-    long onset = draw.onset(recipe);
+    // A layer's, or whatever the machine computes.
+    int parameter = draw.chance(.5) ? -1 : draw.parameter(recipe, FaultyFamilies::isWeight);
+    long onset = draw.between(61, 90);
     var fault =
         new ZooFault(
             ZooFault.Kind.BIT_FLIPS,
             onset,
-            onset + draw.between(5, 60),
+            onset + draw.between(60, 240),
             draw.between(0, recipe.options().ranks() - 1),
             parameter,
-            draw.octaves(.002, .05));
+            draw.octaves(.01, .1));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.HARDWARE));
   }
 
@@ -151,12 +152,13 @@ final class FaultyFamilies {
   }
 
   static Trial inputsScaled(Draw draw) {
-    Recipe recipe = Recipe.of(draw, MLP, RECURRENT, CONVOLUTIONAL);
+    Recipe recipe = Recipe.fast(draw, MLP, CONVOLUTIONAL).withRanks(draw.pick(2, 4));
     return ofRank(draw, recipe, ZooFault.Kind.INPUTS, draw.between(6, 12), Cause.DATA);
   }
 
   static Trial labelsPermuted(Draw draw) {
-    Recipe recipe = Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER);
+    Recipe recipe =
+        Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER).withRanks(draw.pick(2, 3, 3));
     return ofRank(draw, recipe, ZooFault.Kind.LABELS, 1, Cause.DATA);
   }
 
@@ -191,7 +193,7 @@ final class FaultyFamilies {
   }
 
   static Trial batchScaled(Draw draw) {
-    Recipe recipe = Recipe.of(draw, MLP, RECURRENT, CONVOLUTIONAL);
+    Recipe recipe = Draw.plain(() -> Recipe.descent(draw, MLP, CONVOLUTIONAL));
     long onset = draw.onset(recipe);
     var fault = new ZooFault(ZooFault.Kind.INPUTS, onset, onset + 1, -1, -1, draw.between(20, 30));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.DATA));
@@ -211,7 +213,7 @@ final class FaultyFamilies {
   }
 
   static Trial zeroRank(Draw draw) {
-    Recipe recipe = Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL, TRANSFORMER);
+    Recipe recipe = Recipe.slow(draw, MLP, RECURRENT, CONVOLUTIONAL).withRanks(draw.pick(2, 3));
     return ofRank(draw, recipe, ZooFault.Kind.GRADIENT, 0, Cause.HARDWARE);
   }
 
@@ -220,11 +222,11 @@ final class FaultyFamilies {
     var fault =
         new ZooFault(
             ZooFault.Kind.BETA2,
-            draw.chance(.3) ? 0 : draw.onset(recipe),
+            draw.chance(.3) ? 0 : draw.between(61, 160),
             FOREVER,
             -1,
             -1,
-            draw.between(.05, .4));
+            draw.octaves(.001, .05));
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.OPTIMISER));
   }
 
@@ -246,7 +248,10 @@ final class FaultyFamilies {
   }
 
   static Trial summedRanks(Draw draw) {
-    Recipe recipe = Recipe.descent(draw, MLP, CONVOLUTIONAL, RECURRENT);
+    Recipe recipe =
+        Recipe.fast(draw, MLP, MLP, CONVOLUTIONAL)
+            .withRanks(draw.pick(4, 8, 8))
+            .scheduled((peak, steps) -> Schedule.constant(2.5 * peak));
     var fault =
         new ZooFault(
             ZooFault.Kind.SUM,
@@ -271,41 +276,42 @@ final class FaultyFamilies {
         recipe, fault, new Episode(fault.onset(), FOREVER, true, Cause.OPTIMISER, List.of(), rank));
   }
 
+  /** One rank's gradient is turned round for a while; later something else strikes. */
   static Trial doubleFault(Draw draw) {
-    Recipe recipe = Recipe.of(draw, MLP, CONVOLUTIONAL, RECURRENT);
-    int steps = recipe.options().steps();
-    long first = draw.between(61, steps / 3);
-    long second = first + draw.between(90, steps / 3);
-    ZooFault one;
-    Cause ofOne;
-    if (draw.chance(.5)) {
-      one =
-          new ZooFault(
-              ZooFault.Kind.RATE, first, first + draw.between(3, 6), -1, -1, draw.between(40, 90));
-      ofOne = Cause.OPTIMISER;
-    } else {
-      int rank = draw.between(0, recipe.options().ranks() - 1);
-      one = new ZooFault(ZooFault.Kind.INPUTS, first, first + 60, rank, -1, draw.between(6, 12));
-      ofOne = Cause.DATA;
-    }
-    ZooFault two;
-    Cause ofTwo;
-    if (draw.chance(.5)) {
-      int rank = draw.between(0, recipe.options().ranks() - 1);
-      int parameter = draw.parameter(recipe, FaultyFamilies::isWeight);
-      two = new ZooFault(ZooFault.Kind.NAN, second, second + 1, rank, parameter, Double.NaN);
-      ofTwo = Cause.NUMERIC;
-    } else {
-      int parameter = draw.parameter(recipe, FaultyFamilies::isWeight);
-      two =
-          new ZooFault(
-              ZooFault.Kind.WEIGHTS_ONCE, second, FOREVER, -1, parameter, draw.between(30, 90));
-      ofTwo = Cause.OPTIMISER;
-    }
+    Recipe recipe =
+        Recipe.slow(draw, MLP, CONVOLUTIONAL, RECURRENT)
+            .withRanks(draw.pick(2, 3))
+            .scheduled((peak, steps) -> Schedule.constant(2 * peak));
+    int ranks = recipe.options().ranks();
+    long first = draw.between(61, 90);
+    var one =
+        new ZooFault(
+            ZooFault.Kind.GRADIENT,
+            first,
+            first + draw.between(200, 280),
+            draw.between(0, ranks - 1),
+            -1,
+            -1);
+    long second = first + draw.between(300, 400);
+    int parameter = draw.parameter(recipe, FaultyFamilies::isWeight);
+    boolean nan = draw.chance(.5);
+    ZooFault two =
+        nan
+            ? new ZooFault(
+                ZooFault.Kind.NAN,
+                second,
+                second + 1,
+                draw.between(0, ranks - 1),
+                parameter,
+                Double.NaN)
+            : new ZooFault(
+                ZooFault.Kind.WEIGHTS_ONCE, second, FOREVER, -1, parameter, draw.between(30, 90));
     return draw.faulty(
         recipe,
         List.of(one, two),
-        List.of(episode(recipe, one, true, ofOne), episode(recipe, two, true, ofTwo)),
+        List.of(
+            episode(recipe, one, true, Cause.HARDWARE),
+            episode(recipe, two, true, nan ? Cause.NUMERIC : Cause.OPTIMISER)),
         false);
   }
 
@@ -385,11 +391,12 @@ final class FaultyFamilies {
     return draw.faulty(recipe, fault, episode(recipe, fault, true, Cause.DELIVERY));
   }
 
-  /** Strikes one rank, early and long: alone it does little harm in a short time. */
+  /** Strikes one rank, early or from the start, and long: in a short time it does little harm. */
   private static Trial ofRank(
       Draw draw, Recipe recipe, ZooFault.Kind kind, double strength, Cause cause) {
     int rank = draw.between(0, recipe.options().ranks() - 1);
-    var fault = new ZooFault(kind, draw.between(61, 110), FOREVER, rank, -1, strength);
+    var fault =
+        new ZooFault(kind, draw.chance(.2) ? 0 : draw.between(61, 90), FOREVER, rank, -1, strength);
     return draw.faulty(recipe, fault, episode(recipe, fault, true, cause));
   }
 

@@ -1,6 +1,7 @@
 package io.gradflow.training.zoo;
 
 import io.gradflow.core.shard.LayerKind;
+import java.util.Arrays;
 import java.util.Random;
 
 /**
@@ -14,7 +15,6 @@ public final class MixtureOfExperts extends Network {
 
   private final Teacher teacher;
   private final int experts;
-  private final int width;
   private final double balance;
   private final int[] routers;
   private final int output;
@@ -25,7 +25,6 @@ public final class MixtureOfExperts extends Network {
    */
   public MixtureOfExperts(int blocks, int experts, int width, double balance, long task) {
     this.experts = experts;
-    this.width = width;
     this.balance = balance;
     teacher = new Teacher(task, INPUTS, OUTPUTS, 0.2, 0);
     double deviation = 1 / Math.sqrt(width);
@@ -37,7 +36,6 @@ public final class MixtureOfExperts extends Network {
       routers[b] =
           weight(block + ".router.weight", b + 1, LayerKind.ROUTER, experts, width, deviation);
       declare(block + ".router.bias", b + 1, LayerKind.ROUTER, 1, experts, 0, 0, 0);
-      redeclare(routers[b] + 1, true, true);
       for (int e = 0; e < experts; e++) {
         String expert = block + ".experts." + e;
         weight(expert + ".up", b + 1, LayerKind.EXPERT, width, width, Math.sqrt(2) * deviation);
@@ -103,11 +101,6 @@ public final class MixtureOfExperts extends Network {
         rows[count++] = r;
       }
     }
-    return java.util.Arrays.copyOf(rows, count);
-  }
-
-  /** Units of a layer. */
-  public int width() {
-    return width;
+    return Arrays.copyOf(rows, count);
   }
 }

@@ -38,7 +38,10 @@ abstract class Network implements Workload {
     return gain;
   }
 
-  /** Declares a parameter, and returns its index. */
+  /**
+   * Declares a parameter of normally distributed elements, and returns its index; mean and
+   * deviation of 0 are zeroInit.
+   */
   final int declare(
       String name,
       int depth,
@@ -57,7 +60,7 @@ abstract class Network implements Workload {
             rows,
             columns,
             kind == LayerKind.EMBEDDING,
-            kind == LayerKind.BIAS,
+            mean == 0 && deviation == 0,
             true,
             stream));
     means.add((float) mean);

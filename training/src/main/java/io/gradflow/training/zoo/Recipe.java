@@ -83,7 +83,7 @@ record Recipe(
   static Recipe descent(Draw draw, Net... nets) {
     Net net = draw.pick(nets);
     boolean momentum = draw.chance(.5);
-    double peak = draw.octaves(.03, .06) * (momentum ? .15 : 1);
+    double peak = draw.octaves(.03, .06) * (momentum ? .1 : 1);
     return trained(
         draw,
         network(draw, net),
@@ -93,15 +93,24 @@ record Recipe(
   }
 
   /**
-   * As {@link #descent}, of few ranks and at a rate so low that it learns from the first step to
-   * the last: what one rank does wrong matters for long.
+   * As {@link #descent}, of few ranks, long, and at a rate so low that it learns from the first
+   * step to the last: what one rank does wrong matters for long.
    */
   static Recipe slow(Draw draw, Net... nets) {
     Recipe recipe = descent(draw, nets);
-    double peak = recipe.peak / 4;
+    double peak = recipe.peak / 5;
+    int steps = draw.between(600, 900);
     return new Recipe(recipe.workload, recipe.parameters, recipe.options, peak)
-        .scheduled((rate, steps) -> Schedule.constant(rate))
-        .withRanks(draw.pick(2, 4));
+        .scheduled((rate, all) -> Schedule.constant(rate))
+        .withRanks(draw.pick(2, 3, 4))
+        .withSteps(steps);
+  }
+
+  /** As {@link #descent}, at a rate not far from the highest that it stands. */
+  static Recipe fast(Draw draw, Net... nets) {
+    Recipe recipe = Draw.plain(() -> descent(draw, nets));
+    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 3)
+        .scheduled((rate, all) -> Schedule.constant(rate));
   }
 
   /** A network of very few layers, so that many steps take little time. */
@@ -118,9 +127,7 @@ record Recipe(
     Recipe recipe = descent(draw, Net.MLP, Net.CONVOLUTIONAL);
     int[] samples = new int[recipe.options.ranks()];
     Arrays.fill(samples, 2);
-    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak / 3)
-        .scheduled((rate, steps) -> Schedule.constant(rate))
-        .with(o -> o.withSamples(samples));
+    return recipe.with(o -> o.withSamples(samples));
   }
 
   /** A few samples over and over, until the loss is next to nothing. */
@@ -141,7 +148,7 @@ record Recipe(
   /** A deep network that layer normalisation makes trainable. */
   static Recipe normalised(Draw draw) {
     long task = draw.seed();
-    var shape = new Mlp.Shape(16, 16, Activation.RELU, true, draw.chance(.5), HE, .3);
+    var shape = new Mlp.Shape(16, 16, Activation.RELU, true, false, HE, .3);
     return trained(draw, () -> new Mlp(shape, task), 8, Optimiser.adam(), draw.octaves(.001, .002));
   }
 
@@ -161,26 +168,26 @@ record Recipe(
 
   /** Several ranks hold slices of a network, whose gradients a limit keeps in bounds. */
   static Recipe clipped(Draw draw) {
-    Recipe recipe = descent(draw, Net.MLP, Net.CONVOLUTIONAL, Net.RECURRENT);
+    Recipe recipe = Draw.plain(() -> descent(draw, Net.MLP, Net.CONVOLUTIONAL, Net.RECURRENT));
     int slices = draw.pick(2, 4);
-    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 8)
+    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 40)
         .scheduled((rate, steps) -> Schedule.constant(rate))
         .withRanks(draw.chance(.5) ? slices : 2 * slices)
-        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.1, .2)));
+        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.015, .025)));
   }
 
   /** A network that cannot learn, and its twin, which differs in what is wrong alone. */
   static Trial misbuiltDepth(Draw draw, Misbuilt what) {
     long task = draw.seed();
-    int samples = draw.between(8, 16);
+    int samples = draw.between(5, 10);
     double noise = draw.between(.1, .3);
-    int width = draw.between(16, 20);
+    int width = draw.between(12, 16);
     return switch (what) {
       case SIGMOID -> {
         int depth = draw.between(14, 18);
         var wrong = new Mlp.Shape(depth, width, Activation.SIGMOID, false, false, 1, noise);
-        var right = new Mlp.Shape(depth, width, Activation.RELU, true, true, 1, noise);
-        yield misbuilt(draw, wrong, right, samples, task, draw.octaves(.01, .02));
+        var right = new Mlp.Shape(depth, width, Activation.RELU, true, false, HE, noise);
+        yield misbuilt(draw, wrong, right, samples, task, draw.octaves(.03, .06));
       }
       case TANH_SMALL_GAIN -> {
         int depth = draw.between(17, 22);
@@ -223,14 +230,15 @@ record Recipe(
       case MLP -> {
         int depth = draw.between(3, 7);
         boolean residual = draw.chance(.5);
+        boolean normalised = !residual && draw.chance(.5);
         var activation = draw.pick(Activation.RELU, Activation.RELU, Activation.TANH);
-        double gain = residual ? .7 : activation == Activation.RELU ? HE : 1;
+        double gain = residual ? .4 : activation == Activation.RELU ? HE : 1;
         var shape =
             new Mlp.Shape(
                 depth,
                 draw.between(16, 24),
                 activation,
-                draw.chance(.25),
+                normalised,
                 residual,
                 gain,
                 draw.between(.1, .4));
@@ -308,6 +316,11 @@ record Recipe(
     int[] samples = new int[ranks];
     Arrays.fill(samples, options.samples()[0]);
     return with(o -> o.withRanks(ranks, samples));
+  }
+
+  /** Whether nothing in the network makes up for the size of inputs and weights. */
+  boolean plain() {
+    return parameters.stream().noneMatch(p -> p.kind() == LayerKind.NORM);
   }
 
   /** Whether it is the bias of a layer that activations follow. */

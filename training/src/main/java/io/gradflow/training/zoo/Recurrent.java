@@ -14,7 +14,6 @@ public final class Recurrent extends Network {
   private static final int LAYERS = 2;
 
   private final int sequence;
-  private final int width;
   private final boolean rectified;
   private final double[][] teacher = new double[OUTPUTS][2 * INPUTS];
   private final int[] inputs = new int[LAYERS];
@@ -27,7 +26,6 @@ public final class Recurrent extends Network {
    */
   public Recurrent(int sequence, int width, double gain, boolean rectified, long task) {
     this.sequence = sequence;
-    this.width = width;
     this.rectified = rectified;
     Random random = Seeds.random(task, "zoo-sequence", 0);
     for (double[] row : teacher) {

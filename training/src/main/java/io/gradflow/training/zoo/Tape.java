@@ -24,8 +24,7 @@ final class Tape {
   private enum Kind {
     CONSTANT,
     PARAMETER,
-    PRODUCT,
-    PRODUCT_TRANSPOSED,
+    APPLIED,
     SUM,
     ROW_SUM,
     ROWS_TIMES,
@@ -59,10 +58,19 @@ final class Tape {
     private float number;
     private int length;
     private int parameter;
+
+    /** Whether a gradient is wanted of it: some parameter leads to it. */
+    private boolean wanted;
+
     private int rows;
     private int columns;
     private float[] value = new float[0];
     private float[] gradient = new float[0];
+
+    /** The transpose of the value, once it was asked for. */
+    private float[] transposed = new float[0];
+
+    private boolean transposedIsCurrent;
 
     int rows() {
       return rows;
@@ -115,21 +123,12 @@ final class Tape {
     return node;
   }
 
-  /** {@code a b}. */
-  Node product(Node a, Node b) {
-    Node node = node(Kind.PRODUCT, a, b, a.rows, b.columns, true);
-    Products.add(node.value, a.value, b.value, a.rows, a.columns, b.columns);
-    return node;
-  }
-
   /**
    * {@code a transpose(b)}: b has a row for each column of the result, as weights of a layer do.
    */
   Node applied(Node a, Node b) {
-    Node node = node(Kind.PRODUCT_TRANSPOSED, a, b, a.rows, b.rows, true);
-    node.scratch = atLeast(node.scratch, b.rows * b.columns);
-    Products.transpose(b.value, node.scratch, b.rows, b.columns);
-    Products.add(node.value, a.value, node.scratch, a.rows, a.columns, b.rows);
+    Node node = node(Kind.APPLIED, a, b, a.rows, b.rows, true);
+    Products.add(node.value, a.value, transposed(b), a.rows, a.columns, b.rows);
     return node;
   }
 
@@ -216,8 +215,10 @@ final class Tape {
   /** x sigmoid(x). */
   Node silu(Node a) {
     Node node = node(Kind.SILU, a, null, a.rows, a.columns, false);
+    node.scratch = atLeast(node.scratch, a.rows * a.columns);
     for (int i = 0; i < a.rows * a.columns; i++) {
-      node.value[i] = a.value[i] * logistic(a.value[i]);
+      node.scratch[i] = logistic(a.value[i]);
+      node.value[i] = a.value[i] * node.scratch[i];
     }
     return node;
   }
@@ -235,6 +236,7 @@ final class Tape {
   Node normalised(Node a, Node gain, Node bias) {
     Node node = node(Kind.NORMALISED, a, gain, a.rows, a.columns, false);
     node.c = bias;
+    node.wanted |= bias.wanted;
     int n = a.columns;
     // Behind the normalised values, one reciprocal deviation a row.
     node.scratch = atLeast(node.scratch, a.rows * n + a.rows);
@@ -339,8 +341,9 @@ final class Tape {
     int n = queries.columns;
     Node node = node(Kind.ATTENDED, queries, keys, queries.rows, n, true);
     node.c = values;
+    node.wanted |= values.wanted;
     node.length = sequence;
-    node.scratch = atLeast(node.scratch, queries.rows * sequence);
+    node.scratch = atLeast(node.scratch, (queries.rows + 1) * sequence);
     float scale = (float) (1 / Math.sqrt(n));
     for (int r = 0; r < queries.rows; r++) {
       int first = r / sequence * sequence;
@@ -414,7 +417,7 @@ final class Tape {
   double backward(Node loss, Disturbance disturbance) {
     for (int i = 0; i < size; i++) {
       Node node = nodes.get(i);
-      if (node.kind != Kind.PARAMETER && node.kind != Kind.CONSTANT) {
+      if (node.wanted && node.kind != Kind.PARAMETER) {
         Arrays.fill(node.gradient, 0, node.rows * node.columns, 0);
       }
     }
@@ -422,16 +425,23 @@ final class Tape {
     boolean poisoned = disturbance.nanAt() < 0;
     for (int i = size - 1; i >= 0; i--) {
       Node node = nodes.get(i);
-      if (disturbance.half() && node.kind != Kind.CONSTANT) {
+      if (!node.wanted) {
+        continue;
+      }
+      if (disturbance.half()) {
         round(node.gradient, node.rows * node.columns);
       }
-      if (!poisoned && (is(node.a, disturbance.nanAt()) || is(node.b, disturbance.nanAt()))) {
+      if (!poisoned && uses(node, disturbance.nanAt())) {
         node.gradient[0] = Float.NaN;
         poisoned = true;
       }
       undo(node);
     }
     return loss.value[0];
+  }
+
+  private static boolean uses(Node node, int parameter) {
+    return is(node.a, parameter) || is(node.b, parameter) || is(node.c, parameter);
   }
 
   private static boolean is(Node node, int parameter) {
@@ -445,21 +455,11 @@ final class Tape {
     int count = node.rows * node.columns;
     switch (node.kind) {
       case CONSTANT, PARAMETER -> {}
-      case PRODUCT -> {
-        if (wants(a)) {
-          node.scratch = atLeast(node.scratch, b.rows * b.columns);
-          Products.transpose(b.value, node.scratch, b.rows, b.columns);
-          Products.add(a.gradient, up, node.scratch, a.rows, b.columns, a.columns);
-        }
-        if (wants(b)) {
-          Products.addTransposed(b.gradient, a.value, up, b.rows, a.rows, b.columns);
-        }
-      }
-      case PRODUCT_TRANSPOSED -> {
-        if (wants(a)) {
+      case APPLIED -> {
+        if (a.wanted) {
           Products.add(a.gradient, up, b.value, a.rows, b.rows, a.columns);
         }
-        if (wants(b)) {
+        if (b.wanted) {
           Products.addTransposed(b.gradient, up, a.value, b.rows, a.rows, b.columns);
         }
       }
@@ -469,15 +469,19 @@ final class Tape {
       }
       case ROW_SUM -> {
         addTo(a, up, 1, count);
-        if (wants(b)) {
+        if (b.wanted) {
           Products.addColumnSums(b.gradient, up, node.rows);
         }
       }
       case ROWS_TIMES -> {
         for (int i = 0; i < count; i++) {
           int row = i / node.columns;
-          a.gradient[i] += up[i] * b.value[row];
-          b.gradient[row] += up[i] * a.value[i];
+          if (a.wanted) {
+            a.gradient[i] += up[i] * b.value[row];
+          }
+          if (b.wanted) {
+            b.gradient[row] += up[i] * a.value[i];
+          }
         }
       }
       case SCALED -> addTo(a, up, node.number, count);
@@ -499,7 +503,7 @@ final class Tape {
       }
       case SILU -> {
         for (int i = 0; i < count; i++) {
-          float s = logistic(a.value[i]);
+          float s = node.scratch[i];
           a.gradient[i] += up[i] * s * (1 + a.value[i] * (1 - s));
         }
       }
@@ -510,7 +514,7 @@ final class Tape {
       }
       case NORMALISED -> undoNormalised(node);
       case GATHERED -> {
-        for (int r = 0; wants(a) && r < node.rows; r++) {
+        for (int r = 0; a.wanted && r < node.rows; r++) {
           for (int c = 0; c < node.columns; c++) {
             a.gradient[node.indices[r] * node.columns + c] += up[r * node.columns + c];
           }
@@ -531,7 +535,7 @@ final class Tape {
       case UNFOLDED -> {
         int[] indices = node.indices;
         int samples = a.rows / node.length;
-        for (int s = 0; wants(a) && s < samples; s++) {
+        for (int s = 0; a.wanted && s < samples; s++) {
           for (int i = 0; i < indices.length; i++) {
             for (int c = 0; indices[i] >= 0 && c < a.columns; c++) {
               a.gradient[(s * node.length + indices[i]) * a.columns + c] +=
@@ -578,12 +582,16 @@ final class Tape {
       for (int c = 0; c < n; c++) {
         float up = node.gradient[r * n + c];
         float unit = node.scratch[r * n + c];
-        node.b.gradient[c] += up * unit;
-        node.c.gradient[c] += up;
+        if (node.b.wanted) {
+          node.b.gradient[c] += up * unit;
+        }
+        if (node.c.wanted) {
+          node.c.gradient[c] += up;
+        }
         mean += up * node.b.value[c] / n;
         along += up * node.b.value[c] * unit / n;
       }
-      for (int c = 0; c < n; c++) {
+      for (int c = 0; node.a.wanted && c < n; c++) {
         float up = node.gradient[r * n + c] * node.b.value[c];
         node.a.gradient[r * n + c] += reciprocal * (up - mean - node.scratch[r * n + c] * along);
       }
@@ -597,7 +605,8 @@ final class Tape {
     int n = node.columns;
     int sequence = node.length;
     float scale = (float) (1 / Math.sqrt(n));
-    float[] ofWeights = new float[sequence];
+    // Behind the weights, room for one row of their gradient.
+    int ofWeights = node.rows * sequence;
     for (int r = 0; r < node.rows; r++) {
       int first = r / sequence * sequence;
       int seen = r - first + 1;
@@ -606,20 +615,26 @@ final class Tape {
         float dot = 0;
         for (int c = 0; c < n; c++) {
           float up = node.gradient[r * n + c];
-          values.gradient[(first + j) * n + c] += weight * up;
+          if (values.wanted) {
+            values.gradient[(first + j) * n + c] += weight * up;
+          }
           dot += up * values.value[(first + j) * n + c];
         }
-        ofWeights[j] = dot;
+        node.scratch[ofWeights + j] = dot;
       }
       float mean = 0;
       for (int j = 0; j < seen; j++) {
-        mean += ofWeights[j] * node.scratch[r * sequence + j];
+        mean += node.scratch[ofWeights + j] * node.scratch[r * sequence + j];
       }
       for (int j = 0; j < seen; j++) {
-        float up = scale * node.scratch[r * sequence + j] * (ofWeights[j] - mean);
+        float up = scale * node.scratch[r * sequence + j] * (node.scratch[ofWeights + j] - mean);
         for (int c = 0; c < n; c++) {
-          queries.gradient[r * n + c] += up * keys.value[(first + j) * n + c];
-          keys.gradient[(first + j) * n + c] += up * queries.value[r * n + c];
+          if (queries.wanted) {
+            queries.gradient[r * n + c] += up * keys.value[(first + j) * n + c];
+          }
+          if (keys.wanted) {
+            keys.gradient[(first + j) * n + c] += up * queries.value[r * n + c];
+          }
         }
       }
     }
@@ -635,12 +650,8 @@ final class Tape {
     }
   }
 
-  private static boolean wants(Node node) {
-    return node.kind != Kind.CONSTANT;
-  }
-
   private static void addTo(Node node, float[] up, float factor, int count) {
-    if (wants(node)) {
+    if (node.wanted) {
       for (int i = 0; i < count; i++) {
         node.gradient[i] += factor * up[i];
       }
@@ -691,9 +702,24 @@ final class Tape {
     node.a = a;
     node.b = b;
     node.c = null;
+    node.wanted = kind == Kind.PARAMETER || wanted(a) || wanted(b);
+    node.transposedIsCurrent = false;
     node.rows = rows;
     node.columns = columns;
     return node;
+  }
+
+  private static boolean wanted(Node operand) {
+    return operand != null && operand.wanted;
+  }
+
+  private static float[] transposed(Node node) {
+    if (!node.transposedIsCurrent) {
+      node.transposed = atLeast(node.transposed, node.rows * node.columns);
+      Products.transpose(node.value, node.transposed, node.rows, node.columns);
+      node.transposedIsCurrent = true;
+    }
+    return node.transposed;
   }
 
   private static float[] atLeast(float[] buffer, int length) {

@@ -15,7 +15,6 @@ public final class Transformer extends Network {
   private static final double STRAY = 0.1;
 
   private final int sequence;
-  private final int width;
   private final int[][] successors = new int[TOKENS][SUCCESSORS];
   private final int[] blocks;
   private final int embedding;
@@ -26,7 +25,6 @@ public final class Transformer extends Network {
    */
   public Transformer(int blocks, int width, int sequence, long task) {
     this.sequence = sequence;
-    this.width = width;
     this.blocks = new int[blocks];
     Random random = Seeds.random(task, "zoo-chain", 0);
     for (int[] row : successors) {

@@ -22,7 +22,7 @@ import java.util.Random;
 public final class ZooTraining {
 
   /** Samples of a batch that no rank trains on. */
-  private static final int HELD_OUT = 64;
+  private static final int HELD_OUT = 32;
 
   private final Workload workload;
   private final ZooOptions options;
@@ -423,7 +423,7 @@ public final class ZooTraining {
       float[] second = moments.second[parameter];
       double beta2 = faults.beta2(step, optimiser.beta2());
       float b2 = (float) beta2;
-      long t = moments.steps[0];
+      double t = moments.steps[0];
       float r = (float) (rate / (1 - Math.pow(optimiser.momentum(), t)));
       float root = (float) (1 / Math.sqrt(1 - Math.pow(beta2, t)));
       float epsilon = (float) optimiser.epsilon();

@@ -55,7 +55,8 @@ final class FamilyTable {
     double initial = start.heldOutLoss();
     var last = new Losses();
     long begin = System.nanoTime();
-    Truth truth = Oracle.run(trial, last, Oracle.NOBODY);
+    var ofTwin = new Losses();
+    Truth truth = Oracle.run(trial, last, ofTwin);
     double millis = (System.nanoTime() - begin) / 1e6;
     double end = last.mean;
     return new Row(
@@ -68,6 +69,7 @@ final class FamilyTable {
         millis / trial.options().steps() / (trial.twin() == null ? 1 : 2),
         initial,
         end,
+        trial.twin() == null ? end : ofTwin.mean,
         last.skips,
         last.firstNonFinite,
         truth,
@@ -84,6 +86,7 @@ final class FamilyTable {
       double perStep,
       double initial,
       double end,
+      double twinEnd,
       int skips,
       long firstNonFinite,
       Truth truth,

@@ -53,14 +53,9 @@ class FamilyTest {
       assertThat(IntStream.range(0, 2).parallel().allMatch(seed -> learns(family.draw(seed))))
           .isTrue();
     } else {
-      long count =
-          LongStream.range(0, 3)
-              .parallel()
-              .mapToObj(family::draw)
-              .map(trial -> Oracle.run(trial, Oracle.NOBODY, Oracle.NOBODY))
-              .filter(truth -> truth.excluded() == null)
-              .count();
-      assertThat(count).isGreaterThanOrEqualTo(2);
+      // The third seed is needed only when one of the first two does no harm.
+      long count = harmful(family, 0, 2);
+      assertThat(count == 2 ? count : count + harmful(family, 2, 3)).isGreaterThanOrEqualTo(2);
     }
   }
 
@@ -147,6 +142,15 @@ class FamilyTest {
       course.add(observer.hash);
     }
     return course;
+  }
+
+  private static long harmful(Family family, long from, long to) {
+    return LongStream.range(from, to)
+        .parallel()
+        .mapToObj(family::draw)
+        .map(Oracle::judge)
+        .filter(truth -> truth.excluded() == null)
+        .count();
   }
 
   /** Of a soak, whose steps are all alike, the first twentieth is enough. */
