@@ -157,6 +157,8 @@ final class DrawnRun {
             null,
             null,
             null,
+            null,
+            null,
             null),
         new StepScalars(
             1 - step / 1024.0, null, new double[] {learningRate}, null, false, null, null, 32),

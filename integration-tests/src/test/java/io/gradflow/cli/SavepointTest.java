@@ -119,7 +119,7 @@ class SavepointTest {
                       .withEqualsForType(Double::equals, Double.class)
                       .withEqualsForType(Float::equals, Float.class)
                       // Signals remember steps that release 0.1 did not measure so.
-                      .ignoringFields("evidence.arrivalLagMs", "signals")
+                      .ignoringFields("evidence.arrivalLagMs", "evidence.writtenAt", "signals")
                       .isEqualTo(undisturbed.steps().get(id)));
       assertThat(restored.windows())
           .usingRecursiveComparison()

@@ -6,6 +6,7 @@ import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.RankPlaces;
 import io.gradflow.core.norm.Refusal;
 import io.gradflow.core.norm.Refusals;
 import io.gradflow.core.norm.Step;
@@ -94,7 +95,16 @@ final class StepMapping implements Codec.Mapping<Step> {
           .set("effectiveRanks", comparison.effectiveRanks())
           .set("coherencePerLayer", comparison.perLayer())
           .set("leastCoherentRanks", comparison.leastCoherentRanks())
-          .set("leastCoherence", comparison.leastCoherence());
+          .set("leastCoherence", comparison.leastCoherence())
+          .set("rankWeight", comparison.weight())
+          .set("rankClipCoef", comparison.clipCoef());
+    }
+    RankPlaces places = evidence.places();
+    if (places != null) {
+      row.set("hosts", places.hosts() == null ? null : List.of(places.hosts()))
+          .set("hostOf", places.hostOf())
+          .set("devices", places.devices() == null ? null : List.of(places.devices()))
+          .set("deviceOf", places.deviceOf());
     }
     return row.set("ranks", evidence.ranks())
         .set("localNorm", evidence.localNorm())
@@ -108,7 +118,8 @@ final class StepMapping implements Codec.Mapping<Step> {
         .set("histogramCounts", evidence.histogramCounts())
         .set("localSquares", evidence.localSquares())
         .set("localRanks", evidence.localRanks())
-        .set("replicaSpread", evidence.replicaSpread());
+        .set("replicaSpread", evidence.replicaSpread())
+        .set("writtenAt", evidence.writtenAt());
   }
 
   @Override
@@ -236,7 +247,43 @@ final class StepMapping implements Codec.Mapping<Step> {
         row.doubles("localSquares"),
         row.ints("localRanks"),
         row.floats("replicaSpread"),
+        row.optionalNumber("writtenAt"),
+        places(row, ranks),
         comparison(row, ranks, layers));
+  }
+
+  private static RankPlaces places(Row row, int ranks) {
+    String[] hosts = names(row, "hosts", "hostOf", ranks);
+    String[] devices = names(row, "devices", "deviceOf", ranks);
+    return hosts == null && devices == null
+        ? null
+        : new RankPlaces(
+            hosts,
+            hosts == null ? null : row.ints("hostOf"),
+            devices,
+            devices == null ? null : row.ints("deviceOf"));
+  }
+
+  private static String[] names(Row row, String field, String indexField, int ranks) {
+    List<String> names = row.texts(field);
+    if (names == null) {
+      return null;
+    }
+    int[] indices = row.ints(indexField);
+    requirePresent(indexField, indices);
+    Checks.aligned(indexField, indices, ranks);
+    for (int index : indices) {
+      if (index < -1 || index >= names.size()) {
+        throw Malformed.columns(
+            "expected "
+                + indexField
+                + " to be from -1 to "
+                + (names.size() - 1)
+                + ", got "
+                + index);
+      }
+    }
+    return names.toArray(String[]::new);
   }
 
   private static RankComparison comparison(Row row, int ranks, int layers) {
@@ -244,6 +291,8 @@ final class StepMapping implements Codec.Mapping<Step> {
     Checks.aligned("reportedNorm", row.doubles("reportedNorm"), ranks);
     Checks.aligned("coherence", row.floats("coherence"), ranks);
     Checks.aligned("sketchCoherence", row.floats("sketchCoherence"), ranks);
+    Checks.aligned("rankWeight", row.doubles("rankWeight"), ranks);
+    Checks.aligned("rankClipCoef", row.doubles("rankClipCoef"), ranks);
     int perLayer = Checks.within(row, "coherencePerLayer", 0, Checks.MAX_RANKS);
     int cells = Checks.cells("leastCoherentRanks", layers, perLayer);
     Checks.aligned("leastCoherentRanks", row.ints("leastCoherentRanks"), cells);
@@ -257,7 +306,9 @@ final class StepMapping implements Codec.Mapping<Step> {
             row.optionalReal("effectiveRanks"),
             perLayer,
             row.ints("leastCoherentRanks"),
-            row.floats("leastCoherence"))
+            row.floats("leastCoherence"),
+            row.doubles("rankWeight"),
+            row.doubles("rankClipCoef"))
         .orNull();
   }
 
@@ -373,6 +424,8 @@ final class StepMapping implements Codec.Mapping<Step> {
         Columns.slice(all.localSquares(), from, to),
         Columns.slice(all.localRanks(), from, to),
         Columns.slice(all.replicaSpread(), from, to),
+        all.writtenAt(),
+        withRanks ? all.places() : null,
         slice(all.comparison(), from, to, withRanks));
   }
 
@@ -390,7 +443,9 @@ final class StepMapping implements Codec.Mapping<Step> {
         withRanks ? all.effectiveRanks() : null,
         k,
         Columns.slice(all.leastCoherentRanks(), from * k, to * k),
-        Columns.slice(all.leastCoherence(), from * k, to * k));
+        Columns.slice(all.leastCoherence(), from * k, to * k),
+        withRanks ? all.weight() : null,
+        withRanks ? all.clipCoef() : null);
   }
 
   @Override
@@ -466,6 +521,8 @@ final class StepMapping implements Codec.Mapping<Step> {
         Columns.join(parts, RankEvidence::localSquares),
         Columns.join(parts, RankEvidence::localRanks),
         Columns.join(parts, RankEvidence::replicaSpread),
+        first.writtenAt(),
+        first.places(),
         joinComparison(parts.stream().map(RankEvidence::comparison).toList()));
   }
 
@@ -482,6 +539,8 @@ final class StepMapping implements Codec.Mapping<Step> {
             first.effectiveRanks(),
             first.perLayer(),
             Columns.join(parts, RankComparison::leastCoherentRanks),
-            Columns.join(parts, RankComparison::leastCoherence));
+            Columns.join(parts, RankComparison::leastCoherence),
+            first.weight(),
+            first.clipCoef());
   }
 }

@@ -345,6 +345,45 @@ class DecoderTest {
         "expected weight to be finite and not negative, got NaN");
   }
 
+  @Test
+  void placesOfRanksThatAreNoneAreRefusedWithASentence() {
+    assertPlacesRefused(
+        row -> row.set("hostOf", new int[] {0, 2}), "expected hostOf to be from -1 to 1, got 2");
+    assertPlacesRefused(
+        row -> row.set("hostOf", new int[] {-2, 0}), "expected hostOf to be from -1 to 1, got -2");
+    assertPlacesRefused(row -> row.set("hostOf", new int[1]), "expected 2 values in hostOf, got 1");
+    assertPlacesRefused(
+        row -> row.set("hostOf", null), "expected hostOf beside its partners, got none");
+    assertPlacesRefused(
+        row -> row.set("rankWeight", new double[3]), "expected 2 values in rankWeight, got 3");
+  }
+
+  private static void assertPlacesRefused(Consumer<Row> fault, String sentence) {
+    RowType type = Topic.STEPS.rowType();
+    Row row = new StepMapping().toRow(new Samples(5).step(3), type);
+    Row evidence =
+        type.nested("evidence")
+            .row()
+            .set("ranks", new int[] {0, 1})
+            .set("localNorm", new double[2])
+            .set("arrivalLagMs", new long[2])
+            .set("dropped", new long[2])
+            .set("hosts", List.of("node-1", "node-2"))
+            .set("hostOf", new int[] {1, -1});
+    fault.accept(evidence);
+    row.set("evidence", evidence);
+    ByteWriter out = new ByteWriter();
+    type.write(out, row);
+    Undecodable failure =
+        Codecs.STEPS
+            .decoder(WriterSchemas.known())
+            .decode(framed(type.schema(), out.toByteArray()), null)
+            .failure();
+    assertThat(failure).as(sentence).isNotNull();
+    assertThat(failure.detail()).isEqualTo("gradient-steps: " + sentence);
+    assertThat(failure.reason().word()).isEqualTo("bad-columns");
+  }
+
   private static void assertBlockRefused(Consumer<Row> fault, String reason, String sentence) {
     Block block =
         new Block(

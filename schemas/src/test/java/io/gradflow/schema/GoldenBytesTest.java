@@ -12,6 +12,7 @@ import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.RankPlaces;
 import io.gradflow.core.norm.Refusal;
 import io.gradflow.core.norm.Refusals;
 import io.gradflow.core.norm.RunSignals;
@@ -224,6 +225,12 @@ class GoldenBytesTest {
                 new double[] {3, 4},
                 new int[] {2, 2},
                 new float[] {0, Float.NaN},
+                1_700_000_000_400L,
+                new RankPlaces(
+                    new String[] {"node-1"},
+                    new int[] {0, -1},
+                    new String[] {"0", "1"},
+                    new int[] {0, 1}),
                 new RankComparison(
                     new double[] {1, 2},
                     new double[] {3, Double.NaN},
@@ -233,7 +240,9 @@ class GoldenBytesTest {
                     1.6,
                     1,
                     new int[] {4, -1},
-                    new float[] {-0.5f, Float.NaN})),
+                    new float[] {-0.5f, Float.NaN},
+                    new double[] {32, 16},
+                    new double[] {0.5, Double.NaN})),
             new StepScalars(0.5, null, new double[] {0.1}, null, false, null, 3.0, 256),
             List.of(new RunEvent("run", 1, "main", 6, RunEvent.Type.EVAL, 2, Map.of())),
             new StepSignals(

@@ -11,6 +11,7 @@ import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.RankPlaces;
 import io.gradflow.core.norm.Refusal;
 import io.gradflow.core.norm.Refusals;
 import io.gradflow.core.norm.RunSignals;
@@ -210,7 +211,9 @@ final class Samples {
         maybe(random::nextDouble),
         4,
         ints(4 * layers, 1024),
-        magnitudes(4 * layers));
+        magnitudes(4 * layers),
+        maybe(() -> doubles(ranks)),
+        maybe(() -> doubles(ranks)));
   }
 
   Manifest manifest(int layers) {
@@ -343,7 +346,21 @@ final class Samples {
         local ? doubles(layers) : null,
         local ? ints(layers, 64) : null,
         maybe(() -> magnitudes(layers)),
+        maybe(random::nextLong),
+        places(ranks),
         maybe(() -> comparison(ranks, layers)));
+  }
+
+  private RankPlaces places(int ranks) {
+    boolean hosts = random.nextBoolean();
+    boolean devices = random.nextBoolean();
+    return !hosts && !devices
+        ? null
+        : new RankPlaces(
+            hosts ? new String[] {text(), text()} : null,
+            hosts ? IntStream.range(0, ranks).map(i -> i % 3 - 1).toArray() : null,
+            devices ? new String[] {text()} : null,
+            devices ? new int[ranks] : null);
   }
 
   LayerWindow window() {

@@ -21,7 +21,6 @@ import java.util.List;
  * @param risen share of the layers with a baseline that stand over half the thresholds of {@link
  *     FindingKind#EXPLODING_SPIKE}; null in a step that trends do not see
  * @param events of the run that precede this step and follow the previous one
- * @param places of the ranks that findings name, as far as they are known; null where none is
  */
 public record Circumstances(
     Double loss,
@@ -32,16 +31,7 @@ public record Circumstances(
     boolean float16,
     Double headroom,
     Double risen,
-    List<RunEvent> events,
-    List<Place> places) {
-
-  /**
-   * Where a rank runs.
-   *
-   * @param host null if unknown
-   * @param device null if unknown
-   */
-  public record Place(int rank, String host, String device) {}
+    List<RunEvent> events) {
 
   static Circumstances of(LayerTable table, Step step, Double risen) {
     StepScalars scalars = step.scalars();
@@ -56,7 +46,6 @@ public record Circumstances(
         table.isFloat16(),
         signals == null || Double.isNaN(signals.headroom()) ? null : signals.headroom(),
         risen,
-        step.events(),
-        null);
+        step.events());
   }
 }

@@ -2,6 +2,7 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.CONTRACT;
 
+import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.shard.Clip;
@@ -20,6 +21,8 @@ import java.util.List;
  *       ones ({@link NormCheck}).
  *   <li><b>Clipping.</b> In so many steps in a row the gradient exceeds the declared clip after
  *       clipping.
+ *   <li><b>Clip coefficients.</b> In so many steps in a row a rank says another coefficient of a
+ *       clip to the global norm than most ranks do, or none where nearly all others say one.
  *   <li><b>Updates.</b> In so many steps in a row a layer's update is exactly zero although its
  *       gradient and every learning rate are not.
  *   <li><b>The mean.</b> In so many steps in a row the norm of the mean over the workers is larger
@@ -68,6 +71,7 @@ public final class ContractDetector {
    * @param update likewise, with a layer that is not updated
    * @param mean likewise, with a mean that is none
    * @param recent norms of a pipeline stage
+   * @param coefficients steps in a row with a rank that clips otherwise
    */
   public record State(
       int streak,
@@ -77,8 +81,9 @@ public final class ContractDetector {
       Row clip,
       Row update,
       Row mean,
-      StageNorms recent) {
-    static final State FRESH = new State(0, -1, 0, null, null, null, null, null);
+      StageNorms recent,
+      Row coefficients) {
+    static final State FRESH = new State(0, -1, 0, null, null, null, null, null, null);
   }
 
   /**
@@ -160,6 +165,7 @@ public final class ContractDetector {
     double norm = norm(table, step, others);
     Row wrong = judged.norm(state.norm(), norm);
     Row unclipped = judged.clip(state.clip(), norm);
+    Row uneven = judged.coefficients(state.coefficients());
     Row unchanged = judged.update(state.update());
     Row noMean = judged.mean(state.mean());
     boolean overHalf = streak > settings.steps() / 2.0 || judged.overHalf;
@@ -167,7 +173,7 @@ public final class ContractDetector {
     if (hold > 0) {
       out.active(CONTRACT);
     }
-    return new State(streak, onset, hold, wrong, unclipped, unchanged, noMean, recent);
+    return new State(streak, onset, hold, wrong, unclipped, unchanged, noMean, recent, uneven);
   }
 
   /** Of the whole model; NaN if it is not known, or not yet. */
@@ -281,6 +287,67 @@ public final class ContractDetector {
                     NormCheck.digits(left), NormCheck.digits(clip.norm()), step.id().step()));
       }
       return row;
+    }
+
+    /** Ranks that clip to one norm all multiply by one coefficient. */
+    Row coefficients(Row before) {
+      Clip clip = step.scalars().clip();
+      boolean known = clip != null && Clip.GLOBAL_NORM.equals(clip.mode());
+      if (excused || !known || step.evidence() == null) {
+        return before;
+      }
+      int[] ranks = step.evidence().ranks();
+      RankComparison comparison = step.evidence().comparison();
+      double[] said = comparison == null ? null : comparison.clipCoef();
+      double most = said == null ? Double.NaN : mostCommon(said);
+      int odd = -1;
+      int others = 0;
+      for (int i = 0; !Double.isNaN(most) && i < ranks.length; i++) {
+        if (!isClose(said[i], most)) {
+          odd = odd < 0 ? i : odd;
+          others++;
+        }
+      }
+      Row row = row(before, odd >= 0);
+      if (fires(row)) {
+        double coefficient = Double.isNaN(said[odd]) ? 1 : said[odd];
+        out.run(
+            CONTRACT,
+            Severity.WARNING,
+            null,
+            ranks[odd],
+            row.onset(),
+            coefficient,
+            most,
+            "coefficient",
+            ("Rank %d %s at step %d where most ranks multiply the gradient by %s to clip it: their"
+                    + " weights drift apart. Clip all of them by one coefficient, from the norm over"
+                    + " all ranks.%s")
+                .formatted(
+                    ranks[odd],
+                    Double.isNaN(said[odd])
+                        ? "says nothing of clipping"
+                        : "multiplies by " + NormCheck.digits(coefficient),
+                    step.id().step(),
+                    NormCheck.digits(most),
+                    others == 1 ? "" : " %d more ranks differ.".formatted(others - 1)));
+      }
+      return row;
+    }
+
+    /** What three quarters of the ranks say, of three at least; NaN if there is no such thing. */
+    private double mostCommon(double[] said) {
+      double median =
+          Robust.median(Arrays.stream(said).filter(value -> !Double.isNaN(value)).toArray());
+      long agree = Arrays.stream(said).filter(value -> isClose(value, median)).count();
+      // Two of three, or three quarters of more.
+      return said.length >= 3 && agree >= Math.min(said.length - 1, Math.ceil(0.75 * said.length))
+          ? median
+          : Double.NaN;
+    }
+
+    private boolean isClose(double one, double other) {
+      return Math.abs(one - other) <= settings.normTolerance() * Math.abs(other);
     }
 
     Row update(Row before) {

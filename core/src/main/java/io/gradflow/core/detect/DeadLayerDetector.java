@@ -11,8 +11,9 @@ import static io.gradflow.core.detect.FindingKind.DEAD_LAYER;
  * several layers die in one step, the one nearest the loss is named: where nothing comes back, no
  * layer before it can live.
  *
- * <p>Not judged: frozen and sparse layers, embeddings, experts (which may have had no tokens), and
- * layers with zero initialisation before their first nonzero gradient.
+ * <p>Not judged: frozen and sparse layers, embeddings, single experts (see {@link
+ * RouterCollapseDetector}), and layers with zero initialisation before their first nonzero
+ * gradient.
  *
  * <p>Cannot see: units that died within a layer that lives; layers of runs that count no zeros,
  * unless their norm is 0; a gradient that is tiny, not zero.
@@ -25,14 +26,18 @@ public final class DeadLayerDetector {
    *
    * @param zeros share of exact zeros
    * @param steps published steps in a row
+   * @param experts share of a router's experts
+   * @param expertSteps published steps in a row for which they have no gradient
    */
-  public record Settings(double zeros, int steps) {
-    static final Settings DEFAULT = new Settings(0.999, 3);
+  public record Settings(double zeros, int steps, double experts, int expertSteps) {
+    static final Settings DEFAULT = new Settings(0.999, 3, 0.5, 20);
 
     /** Checks the ranges. */
     public Settings {
       Thresholds.require(DEAD_LAYER, "zeros", zeros, 0.5, 1);
       Thresholds.require(DEAD_LAYER, "steps", steps, 1, 10_000);
+      Thresholds.require(DEAD_LAYER, "experts", experts, 0.01, 1);
+      Thresholds.require(DEAD_LAYER, "expertSteps", expertSteps, 1, 10_000);
     }
   }
 

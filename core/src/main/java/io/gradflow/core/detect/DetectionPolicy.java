@@ -29,12 +29,24 @@ public record DetectionPolicy(
     DeadLayerDetector.Settings deadLayer,
     MissingShardsDetector.Settings missingShards,
     ContractDetector.Settings contract,
+    RankDivergenceDetector.Settings rankDivergence,
+    ReplicaMismatchDetector.Settings replicaMismatch,
+    StragglerDetector.Settings straggler,
+    StalledRunDetector.Settings stalledRun,
     DepthAdvisor.Settings adviceDepth,
     InitialisationAdvisor.Settings adviceInitialisation,
     LearningRateAdvisor.Settings adviceLearningRate,
     ClipAdvisor.Settings adviceClip,
     LossScaleAdvisor.Settings adviceLossScale,
-    BatchSizeAdvisor.Settings adviceBatchSize)
+    BatchSizeAdvisor.Settings adviceBatchSize,
+    ExplodingShiftDetector.Settings explodingShift,
+    ExplodingDepthDetector.Settings explodingDepth,
+    ExplodingAbsoluteAdvisor.Settings explodingAbsolute,
+    VanishingAbsoluteAdvisor.Settings vanishingAbsolute,
+    PlateauAdvisor.Settings plateau,
+    UnderflowDetector.Settings underflow,
+    OscillationDetector.Settings oscillation,
+    ClipSaturationDetector.Settings clipSaturation)
     implements java.io.Serializable {
 
   /** Applies to every run. */
@@ -56,12 +68,24 @@ public record DetectionPolicy(
           DeadLayerDetector.Settings.DEFAULT,
           MissingShardsDetector.Settings.DEFAULT,
           ContractDetector.Settings.DEFAULT,
+          RankDivergenceDetector.Settings.DEFAULT,
+          ReplicaMismatchDetector.Settings.DEFAULT,
+          StragglerDetector.Settings.DEFAULT,
+          StalledRunDetector.Settings.DEFAULT,
           DepthAdvisor.Settings.DEFAULT,
           InitialisationAdvisor.Settings.DEFAULT,
           LearningRateAdvisor.Settings.DEFAULT,
           ClipAdvisor.Settings.DEFAULT,
           LossScaleAdvisor.Settings.DEFAULT,
-          BatchSizeAdvisor.Settings.DEFAULT);
+          BatchSizeAdvisor.Settings.DEFAULT,
+          ExplodingShiftDetector.Settings.DEFAULT,
+          ExplodingDepthDetector.Settings.DEFAULT,
+          ExplodingAbsoluteAdvisor.Settings.DEFAULT,
+          VanishingAbsoluteAdvisor.Settings.DEFAULT,
+          PlateauAdvisor.Settings.DEFAULT,
+          UnderflowDetector.Settings.DEFAULT,
+          OscillationDetector.Settings.DEFAULT,
+          ClipSaturationDetector.Settings.DEFAULT);
 
   /** Checks what spans detectors; each detector's settings check themselves. */
   public DetectionPolicy {
@@ -107,12 +131,24 @@ public record DetectionPolicy(
         changed(FindingKind.DEAD_LAYER, deadLayer, rule),
         changed(FindingKind.MISSING_SHARDS, missingShards, rule),
         changed(FindingKind.CONTRACT, contract, rule),
+        changed(FindingKind.RANK_DIVERGENCE, rankDivergence, rule),
+        changed(FindingKind.REPLICA_MISMATCH, replicaMismatch, rule),
+        changed(FindingKind.STRAGGLER, straggler, rule),
+        changed(FindingKind.STALLED_RUN, stalledRun, rule),
         changed(FindingKind.ADVICE_DEPTH, adviceDepth, rule),
         changed(FindingKind.ADVICE_INITIALISATION, adviceInitialisation, rule),
         changed(FindingKind.ADVICE_LEARNING_RATE, adviceLearningRate, rule),
         changed(FindingKind.ADVICE_CLIP, adviceClip, rule),
         changed(FindingKind.ADVICE_LOSS_SCALE, adviceLossScale, rule),
-        changed(FindingKind.ADVICE_BATCH_SIZE, adviceBatchSize, rule));
+        changed(FindingKind.ADVICE_BATCH_SIZE, adviceBatchSize, rule),
+        changed(FindingKind.EXPLODING_SHIFT, explodingShift, rule),
+        changed(FindingKind.EXPLODING_DEPTH, explodingDepth, rule),
+        changed(FindingKind.EXPLODING_ABSOLUTE, explodingAbsolute, rule),
+        changed(FindingKind.VANISHING_ABSOLUTE, vanishingAbsolute, rule),
+        changed(FindingKind.PLATEAU, plateau, rule),
+        changed(FindingKind.UNDERFLOW, underflow, rule),
+        changed(FindingKind.OSCILLATION, oscillation, rule),
+        changed(FindingKind.CLIP_SATURATION, clipSaturation, rule));
   }
 
   /**

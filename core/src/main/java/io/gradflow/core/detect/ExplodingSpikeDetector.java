@@ -7,9 +7,14 @@ import static io.gradflow.core.detect.FindingKind.EXPLODING_SPIKE;
  * expects.
  *
  * <p>With e and s of the baseline ({@link LogHolt}): {@code e / s > z} and {@code e > rise}
- * octaves. It is a warning, and critical once 2 of the 3 steps after a first one agree. A spike
- * reaches many layers in the step in which it appears: the layer named is the one that rose first,
- * among these the one that rose most.
+ * octaves. It is a warning, and critical once 2 of the 3 steps after a first one agree, unless the
+ * run sends a loss and that is falling ({@link LossTrend}). A spike reaches many layers in the step
+ * in which it appears: the layer named is the one that rose first, among these the one that rose
+ * most.
+ *
+ * <p>Embeddings, routers and sparse layers spike by nature, with what the batch is about: they are
+ * reported only once 2 of the next 3 steps agree, or when the loss is raised in the same step. For
+ * ten steps after a change of the run's {@link Conditions}, {@code rise} counts double.
  *
  * <p>Cannot see: growth slow enough for the baseline to follow; a spike within the warm-up or of a
  * layer as noisy as the spike is high; a gradient that is small again by the time of the next
@@ -53,7 +58,14 @@ public final class ExplodingSpikeDetector {
   }
 
   static void observe(
-      Reading reading, LogHolt baseline, State state, Settings settings, Verdicts out) {
+      Reading reading,
+      LogHolt baseline,
+      Conditions conditions,
+      LossTrend loss,
+      State state,
+      Settings settings,
+      Verdicts out) {
+    double least = conditions.isSettling() ? 2 * settings.rise() : settings.rise();
     var ranking = new Ranking();
     for (int i = 0; i < state.hits().length; i++) {
       double e = baseline.surprise(i);
@@ -62,9 +74,11 @@ public final class ExplodingSpikeDetector {
       }
       double z = e / baseline.scale(i);
       boolean judged = baseline.seenBefore(i) >= out.policy().warmUpSteps();
-      boolean fires = judged && z > settings.z() && e > settings.rise();
-      boolean overHalf = z > settings.z() / 2 && e > settings.rise() / 2;
-      state.hits()[i] = (state.hits()[i] << 1 | (fires ? 1 : 0)) & WINDOW_MASK;
+      boolean hit = judged && z > settings.z() && e > least;
+      boolean overHalf = z > settings.z() / 2 && e > least / 2;
+      state.hits()[i] = (state.hits()[i] << 1 | (hit ? 1 : 0)) & WINDOW_MASK;
+      boolean fires =
+          hit && (!reading.table().spikesByNature(i) || loss.raised() || isConfirmed(state, i));
       if (fires) {
         if (state.hold()[i] == 0) {
           state.onset()[i] = reading.stepNumber();
@@ -74,7 +88,7 @@ public final class ExplodingSpikeDetector {
       state.hold()[i] = out.hold(state.hold()[i], fires, overHalf);
     }
     for (int place = 0; place < ranking.size(); place++) {
-      report(reading, baseline, state, settings, ranking, place, out);
+      report(reading, baseline, loss, state, settings, ranking, place, out);
     }
     out.activeIfAny(EXPLODING_SPIKE, state.hold());
   }
@@ -95,20 +109,25 @@ public final class ExplodingSpikeDetector {
     return judged == 0 ? null : Double.valueOf((double) over / judged);
   }
 
+  private static boolean isConfirmed(State state, int i) {
+    return Integer.bitCount(state.hits()[i]) >= CONFIRMED;
+  }
+
   private static void report(
       Reading reading,
       LogHolt baseline,
+      LossTrend loss,
       State state,
       Settings settings,
       Ranking ranking,
       int place,
       Verdicts out) {
     int i = ranking.at(place);
-    boolean confirmed = Integer.bitCount(state.hits()[i]) >= CONFIRMED;
+    boolean critical = isConfirmed(state, i) && !(loss.isSent() && loss.isFalling());
     double e = baseline.surprise(i);
     out.layer(
         EXPLODING_SPIKE,
-        confirmed ? Severity.CRITICAL : Severity.WARNING,
+        critical ? Severity.CRITICAL : Severity.WARNING,
         reading,
         i,
         ranking.onset(place),

@@ -27,10 +27,10 @@ import java.util.Arrays;
  * correlated, which makes t too large; the rise does the work against false alarms.
  *
  * <p>A layer that spikes begins anew when the spike is over: a step up, to which the baseline takes
- * its time, would look like a trend.
+ * its time, would look like a trend. So do all layers when the run's {@link Conditions} change.
  *
- * <p>Cannot see: growth in the warm-up after a spike; growth slower than the slope's threshold
- * however long it lasts; that a declared change of batch or learning rate explains the growth.
+ * <p>Cannot see: growth in the warm-up after a spike or a change; growth slower than the slope's
+ * threshold however long it lasts, which is for {@link SlowTrendDetector}.
  */
 public final class ExplodingTrendDetector {
   private static final double NOISE_FLOOR = 0.001;
@@ -44,9 +44,10 @@ public final class ExplodingTrendDetector {
    * @param slope octaves per step
    * @param t of the slope
    * @param rise octaves
+   * @param apart octaves that a layer must rise against the others, of slow growth
    */
-  public record Settings(double memory, double slope, double t, double rise) {
-    static final Settings DEFAULT = new Settings(0.98, 0.012, 8, 2);
+  public record Settings(double memory, double slope, double t, double rise, double apart) {
+    static final Settings DEFAULT = new Settings(0.98, 0.012, 8, 2, 2);
 
     /** Checks the ranges. */
     public Settings {
@@ -54,6 +55,7 @@ public final class ExplodingTrendDetector {
       Thresholds.require(EXPLODING_TREND, "slope", slope, 1e-7, 10);
       Thresholds.require(EXPLODING_TREND, "t", t, 1, 1_000);
       Thresholds.require(EXPLODING_TREND, "rise", rise, 0.1, 100);
+      Thresholds.require(EXPLODING_TREND, "apart", apart, 0.1, 100);
     }
   }
 
@@ -101,6 +103,7 @@ public final class ExplodingTrendDetector {
   static void observe(
       Reading reading,
       LogHolt baseline,
+      Conditions conditions,
       ExplodingSpikeDetector.State spikes,
       State state,
       Settings settings,
@@ -115,7 +118,7 @@ public final class ExplodingTrendDetector {
       if (Double.isNaN(x)) {
         continue;
       }
-      if (spikes.hold()[i] > 0) {
+      if (spikes.hold()[i] > 0 || conditions.restartsTrends()) {
         forget(state, i);
         state.hold()[i] = out.hold(state.hold()[i], false, false);
         continue;

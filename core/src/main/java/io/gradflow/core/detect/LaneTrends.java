@@ -12,6 +12,8 @@ import java.util.Arrays;
  * @param trended steps that trends learnt from
  * @param seen the last steps that came, in any order
  * @param advice null in states of release 0.1
+ * @param magnitude null in states of release 0.1
+ * @param ranks likewise
  */
 public record LaneTrends(
     String stream,
@@ -31,7 +33,9 @@ public record LaneTrends(
     DeadLayerDetector.State deadLayer,
     MissingShardsDetector.State missingShards,
     ContractDetector.State contract,
-    AdviceTrends advice) {
+    AdviceTrends advice,
+    MagnitudeTrends magnitude,
+    RankTrends ranks) {
 
   /**
    * Which revisions were seen of the last 64 steps that came: rings, changed in place. Upstream
@@ -93,6 +97,8 @@ public record LaneTrends(
         DeadLayerDetector.State.of(layers),
         MissingShardsDetector.State.FRESH,
         ContractDetector.State.FRESH,
-        AdviceTrends.of(layers));
+        AdviceTrends.of(layers),
+        MagnitudeTrends.of(layers),
+        RankTrends.of(layers));
   }
 }

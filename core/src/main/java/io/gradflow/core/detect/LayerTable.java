@@ -13,6 +13,7 @@ import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
 
@@ -44,6 +45,11 @@ public final class LayerTable {
   private final boolean float16;
   private final boolean[] mayDie;
   private final boolean[] zeroInit;
+  private final boolean[] spikesByNature;
+  private final boolean[] mayUnderflow;
+  private final int[] routers;
+  private final boolean hasRoutedExperts;
+  private final double adamEps;
   private final List<Peers> peers;
   private final int[] weights;
   private final int[] weightsByDepth;
@@ -54,6 +60,8 @@ public final class LayerTable {
   private final boolean[] optional;
   private final int[] tiedTo;
   private final boolean[] copiedAlong;
+  private final boolean[] workersAlong;
+  private final boolean[] recomputed;
 
   private LayerTable(Manifest manifest) {
     List<Layer> layers = manifest.layers();
@@ -67,6 +75,8 @@ public final class LayerTable {
     dtypes = new String[size];
     mayDie = new boolean[size];
     zeroInit = new boolean[size];
+    spikesByNature = new boolean[size];
+    mayUnderflow = new boolean[size];
     optional = new boolean[size];
     tiedTo = new int[size];
     var indices = new HashMap<String, Integer>();
@@ -84,6 +94,10 @@ public final class LayerTable {
               && layer.kind() != LayerKind.EMBEDDING
               && layer.kind() != LayerKind.EXPERT;
       zeroInit[i] = layer.zeroInit();
+      spikesByNature[i] =
+          layer.sparse() || layer.kind() == LayerKind.EMBEDDING || layer.kind() == LayerKind.ROUTER;
+      mayUnderflow[i] =
+          mayDie[i] && (layer.dtype().equals("float16") || layer.dtype().startsWith("float8"));
       tiedTo[i] = layer.tiedTo() == null ? -1 : indices.getOrDefault(layer.tiedTo(), i);
       optional[i] = !layer.trainable() || layer.tiedTo() != null;
     }
@@ -91,7 +105,7 @@ public final class LayerTable {
     mesh = manifest.mesh();
     workers =
         mesh.stream()
-            .filter(axis -> axis.name().startsWith("dp") || axis.name().equals("cp"))
+            .filter(LayerTable::isOfWorkers)
             .mapToInt(MeshAxis::size)
             .reduce(1, (a, b) -> a * b);
     pipelineStages = pipelineStages(manifest);
@@ -101,8 +115,22 @@ public final class LayerTable {
       copiedAlong[axis] =
           layers.stream().allMatch(l -> l.placement().get(along) == Placement.REPLICATE);
     }
+    workersAlong = new boolean[mesh.size()];
+    recomputed = new boolean[size];
+    for (int axis = 0; axis < workersAlong.length; axis++) {
+      workersAlong[axis] = isOfWorkers(mesh.get(axis));
+      for (int i = 0; i < size && !workersAlong[axis] && mesh.get(axis).size() > 1; i++) {
+        recomputed[i] |= layers.get(i).placement().get(axis) == Placement.REPLICATE;
+      }
+    }
     averages = !manifest.reduceOp().equals("sum");
     peers = peers(layers);
+    routers = Routers.of(layers);
+    hasRoutedExperts = Arrays.stream(routers).anyMatch(router -> router >= 0);
+    adamEps =
+        manifest.adamEps() != null && isAdam(manifest.optimizer())
+            ? manifest.adamEps()
+            : Double.NaN;
     weights =
         IntStream.range(0, size)
             .filter(i -> layers.get(i).kind() == LayerKind.WEIGHT && layers.get(i).trainable())
@@ -193,6 +221,31 @@ public final class LayerTable {
     return zeroInit[layer];
   }
 
+  /** Whether single wild values of this layer's gradient are a matter of what a batch is about. */
+  boolean spikesByNature(int layer) {
+    return spikesByNature[layer];
+  }
+
+  /** Whether zeros in this layer's gradient may be values too small for its number format. */
+  boolean mayUnderflow(int layer) {
+    return mayUnderflow[layer];
+  }
+
+  /** The router that decides on this expert; -1 if the layer is none, or its router unknown. */
+  int routerOf(int layer) {
+    return routers[layer];
+  }
+
+  /** Whether there are experts with a known router. */
+  boolean hasRoutedExperts() {
+    return hasRoutedExperts;
+  }
+
+  /** What Adam adds to the root of its second moment; NaN for other optimisers. */
+  double adamEps() {
+    return adamEps;
+  }
+
   /** Whether ranks publish their gradients from before the reduction. */
   boolean reportsLocal() {
     return reportsLocal;
@@ -211,6 +264,40 @@ public final class LayerTable {
   /** Whether ranks along the dimension hold the same of every layer. */
   boolean isCopiedAlong(int axis) {
     return copiedAlong[axis];
+  }
+
+  /** What ranks have in common that compute the same part of the model, each from its own data. */
+  int peersOf(int rank) {
+    return coordinates(rank, workersAlong);
+  }
+
+  /** What ranks have in common that hold the same of every layer once it is reduced. */
+  int holdersOf(int rank) {
+    return coordinates(rank, copiedAlong);
+  }
+
+  /**
+   * Whether ranks compute copies of the layer that no communication makes equal: they agree to
+   * rounding only.
+   */
+  boolean isRecomputed(int layer) {
+    return recomputed[layer];
+  }
+
+  /** A number for the rank's coordinates along all dimensions but those left out. */
+  private int coordinates(int rank, boolean[] leftOut) {
+    int rest = rank;
+    int number = 0;
+    for (int axis = leftOut.length - 1; axis >= 0; axis--) {
+      int along = mesh.get(axis).size();
+      number = leftOut[axis] ? number : number * along + rest % along;
+      rest /= along;
+    }
+    return number;
+  }
+
+  private static boolean isOfWorkers(MeshAxis axis) {
+    return axis.name().startsWith("dp") || axis.name().equals("cp");
   }
 
   /** How many manifests make up the model: more than 1 if this is of a pipeline stage alone. */
@@ -258,6 +345,10 @@ public final class LayerTable {
   /** Weight layers of known depth, from the input to the loss. */
   int[] weightsByDepth() {
     return weightsByDepth;
+  }
+
+  private static boolean isAdam(String optimizer) {
+    return optimizer == null || optimizer.toLowerCase(Locale.ROOT).contains("adam");
   }
 
   /** All that report are of one stage: stages with layers of their own have their own manifests. */

@@ -21,7 +21,8 @@ import java.util.Arrays;
  * nothing is clipped: there is no scale yet to clip by.
  *
  * <p>Because of the clipping a spike of any size moves the baseline by no more than 0.3 s. A layer
- * without a value keeps its baseline.
+ * without a value keeps its baseline. While levels may shift because of what the run does ({@link
+ * Conditions}), up to 2 octaves are believed at once and the level's gain is 0.3.
  */
 final class LogHolt {
   private static final double DAMPING = 0.98;
@@ -31,6 +32,8 @@ final class LogHolt {
   private static final double SCALE_CORRECTION = 1.005;
   private static final double CLIP = 3;
   private static final double MIN_SCALE = 0.1;
+  private static final double SETTLING_GAIN = 0.3;
+  private static final double SETTLING_CLIP = 2;
 
   /** Values after which clipping begins: the scale is then worth something. */
   private static final int SETTLED = 10;
@@ -49,18 +52,19 @@ final class LogHolt {
   }
 
   /** Compares a step with the baselines, then lets them learn from it. */
-  static LogHolt observe(Reading reading, Baselines state) {
+  static LogHolt observe(Reading reading, Conditions conditions, Baselines state) {
     var step = new LogHolt(state);
     double[] x = reading.x();
     double d = reading.deltaSteps();
     double damped = Math.pow(DAMPING, d);
     double damping = DAMPING * (1 - damped) / (1 - DAMPING);
-    double levelGain = 1 - Math.pow(1 - LEVEL_GAIN, d);
+    double levelGain = 1 - Math.pow(1 - (conditions.isSettling() ? SETTLING_GAIN : LEVEL_GAIN), d);
+    double leastClip = conditions.isSettling() ? SETTLING_CLIP : 0;
     double slopeGain = (1 - Math.pow(1 - SLOPE_GAIN, d)) / d;
     double scaleGain = 1 - Math.pow(1 - SCALE_GAIN, d);
     for (int i = 0; i < x.length; i++) {
       if (!Double.isNaN(x[i])) {
-        step.observe(i, x[i], damping, damped, levelGain, slopeGain, scaleGain);
+        step.observe(i, x[i], damping, damped, levelGain, slopeGain, scaleGain, leastClip);
       }
     }
     return step;
@@ -98,7 +102,8 @@ final class LogHolt {
       double damped,
       double levelGain,
       double slopeGain,
-      double scaleGain) {
+      double scaleGain,
+      double leastClip) {
     int n = ++state.seen()[i];
     if (n == 1) {
       state.level()[i] = x;
@@ -112,7 +117,8 @@ final class LogHolt {
     double e = x - p;
     double s = Math.max(MIN_SCALE, Math.sqrt(state.variance()[i]));
     boolean settled = n > SETTLED;
-    double psi = settled ? Math.max(-CLIP * s, Math.min(CLIP * s, e)) : e;
+    double limit = Math.max(CLIP * s, leastClip);
+    double psi = settled ? Math.max(-limit, Math.min(limit, e)) : e;
     double square = settled ? Math.min(e * e, CLIP * CLIP * s * s) : e * e;
     double gain = Math.max(scaleGain, 1.0 / n);
     state.level()[i] = p + Math.max(levelGain, 1.0 / n) * psi;

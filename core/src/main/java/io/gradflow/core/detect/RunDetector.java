@@ -49,7 +49,9 @@ public final class RunDetector {
       return new Judgement(run, Optional.empty());
     }
     LaneTrends lane = lane(run, table, step);
+    RankTrends ranks = ranksOf(lane, table).with(step.evidence());
     var out = new Verdicts(policy);
+    out.places(ranks);
     int slot = lane.seen().find(step.id().step());
     LaneTrends after;
     if (slot >= 0) {
@@ -57,15 +59,15 @@ public final class RunDetector {
         return new Judgement(run, Optional.empty());
       }
       lane.seen().revisions()[slot] = step.revision();
-      after = revise(table, lane, step, lane.seen().ordinals()[slot], out);
+      after = revise(table, lane, step, lane.seen().ordinals()[slot], ranks, out);
     } else if (step.late()) {
       lane.seen().add(step.id().step(), step.revision(), -1);
-      after = revise(table, lane, step, -1, out);
+      after = revise(table, lane, step, -1, ranks, out);
     } else if (step.id().step() <= lane.lastStep()) {
       return new Judgement(run, Optional.empty());
     } else {
       lane.seen().add(step.id().step(), step.revision(), lane.published());
-      after = advance(table, lane, others(run, lane), step, out);
+      after = advance(table, lane, others(run, lane), step, ranks, out);
     }
     var findings =
         new StepFindings(
@@ -75,6 +77,7 @@ public final class RunDetector {
             List.copyOf(out.findings()),
             List.copyOf(out.active()),
             out.findings().isEmpty() ? List.of() : blindSpots(table, step),
+            false,
             Circumstances.of(table, step, out.risen()));
     return new Judgement(with(run, after), Optional.of(findings));
   }
@@ -85,6 +88,7 @@ public final class RunDetector {
       LaneTrends lane,
       List<ContractDetector.State> others,
       Step step,
+      RankTrends ranks,
       Verdicts out) {
     DetectionPolicy policy = out.policy();
     var missingShards =
@@ -97,12 +101,14 @@ public final class RunDetector {
         excused
             ? NonFiniteDetector.skip(step, lane.nonFinite(), out)
             : NonFiniteDetector.observe(table, step, lane.nonFinite(), policy.nonFinite(), out);
-    var trended = new Trended(lane.vanishingDepth(), adviceOf(lane, table));
+    MagnitudeTrends magnitude = magnitudeOf(lane, table).at(step);
+    var trended = new Trended(lane.vanishingDepth(), adviceOf(lane, table), magnitude);
+    RankTrends ranked = ranks.observe(table, step, out);
     // Where ranks publish REDUCED more rarely than LOCAL, most steps have no norm to judge.
     boolean measured = Arrays.stream(step.norms().l2()).anyMatch(l2 -> !Double.isNaN(l2));
     boolean trends = measured && !step.scalars().stepSkipped() && !NonFiniteDetector.isIn(step);
     if (trends) {
-      trended = observeTrends(table, lane, step, out);
+      trended = observeTrends(table, lane, magnitude, step, out);
     } else {
       trendsStayActive(lane, out);
     }
@@ -124,42 +130,59 @@ public final class RunDetector {
         lane.deadLayer(),
         missingShards,
         contract,
-        trended.advice());
+        trended.advice(),
+        trended.magnitude(),
+        ranked);
   }
 
   /** What is replaced, not changed in place, of the states that steps teach something. */
-  private record Trended(VanishingDepthDetector.State vanishingDepth, AdviceTrends advice) {}
+  private record Trended(
+      VanishingDepthDetector.State vanishingDepth,
+      AdviceTrends advice,
+      MagnitudeTrends magnitude) {}
 
-  private static Trended observeTrends(LayerTable table, LaneTrends lane, Step step, Verdicts out) {
+  private static Trended observeTrends(
+      LayerTable table, LaneTrends lane, MagnitudeTrends magnitude, Step step, Verdicts out) {
     DetectionPolicy policy = out.policy();
     long delta = lane.lastTrended() < 0 ? 1 : step.id().step() - lane.lastTrended();
     Reading reading =
         Reading.of(
             table, step, lane.series(), lane.trended(), (double) delta, policy.minCompleteness());
-    LogHolt baseline = LogHolt.observe(reading, lane.baselines());
+    Conditions conditions = magnitude.conditions();
+    LogHolt baseline = LogHolt.observe(reading, conditions, lane.baselines());
     DeadLayerDetector.observe(reading, lane.deadLayer(), policy.deadLayer(), out);
     ExplodingSpikeDetector.observe(
-        reading, baseline, lane.explodingSpike(), policy.explodingSpike(), out);
+        reading,
+        baseline,
+        conditions,
+        magnitude.loss(),
+        lane.explodingSpike(),
+        policy.explodingSpike(),
+        out);
     out.risen(ExplodingSpikeDetector.risen(baseline, table.size(), policy));
     ExplodingTrendDetector.observe(
         reading,
         baseline,
+        conditions,
         lane.explodingSpike(),
         lane.explodingTrend(),
         policy.explodingTrend(),
         out);
     VanishingTrendDetector.observe(
-        reading, baseline, lane.vanishingTrend(), policy.vanishingTrend(), out);
+        reading, baseline, conditions, lane.vanishingTrend(), policy.vanishingTrend(), out);
     var vanishingDepth =
         VanishingDepthDetector.observe(
             reading, lane.vanishingDepth(), policy.vanishingDepth(), out);
+    MagnitudeTrends detected = magnitude.detect(reading, baseline, lane.explodingSpike(), out);
     // Last: advice is silent beside faults.
-    return new Trended(vanishingDepth, adviceOf(lane, table).observe(reading, baseline, out));
+    boolean healthy = out.active().isEmpty();
+    AdviceTrends advice = adviceOf(lane, table).observe(reading, baseline, out);
+    return new Trended(vanishingDepth, advice, detected.advise(reading, healthy, out));
   }
 
   /** A step that came after later ones, or again with more contributions. */
   private static LaneTrends revise(
-      LayerTable table, LaneTrends lane, Step step, long ordinal, Verdicts out) {
+      LayerTable table, LaneTrends lane, Step step, long ordinal, RankTrends ranks, Verdicts out) {
     trendsStayActive(lane, out);
     if (lane.contract().hold() > 0) {
       out.active(FindingKind.CONTRACT);
@@ -182,11 +205,21 @@ public final class RunDetector {
         lane.deadLayer(),
         MissingShardsDetector.revise(step, ordinal, lane.missingShards(), out),
         lane.contract(),
-        lane.advice());
+        lane.advice(),
+        lane.magnitude(),
+        ranks.revise(table, step, out));
+  }
+
+  private static RankTrends ranksOf(LaneTrends lane, LayerTable table) {
+    return lane.ranks() == null ? RankTrends.of(table.size()) : lane.ranks();
   }
 
   private static AdviceTrends adviceOf(LaneTrends lane, LayerTable table) {
     return lane.advice() == null ? AdviceTrends.of(table.size()) : lane.advice();
+  }
+
+  private static MagnitudeTrends magnitudeOf(LaneTrends lane, LayerTable table) {
+    return lane.magnitude() == null ? MagnitudeTrends.of(table.size()) : lane.magnitude();
   }
 
   /** A step that trends do not see ends none of them. */
@@ -200,6 +233,9 @@ public final class RunDetector {
     }
     if (lane.advice() != null) {
       lane.advice().stayActive(out);
+    }
+    if (lane.magnitude() != null) {
+      lane.magnitude().stayActive(out);
     }
   }
 

@@ -14,6 +14,8 @@ import java.util.List;
  *     threshold since: an incident is over when none of its kinds is active
  * @param blindSpots what this run does not publish and the verdict therefore lacks; empty when
  *     there is no finding
+ * @param timed wall time has found it: {@code id} is the last step before, and of what else is
+ *     active this says nothing
  * @param circumstances of the step; null in states of release 0.1
  */
 public record StepFindings(
@@ -23,7 +25,19 @@ public record StepFindings(
     List<Finding> findings,
     List<FindingKind> active,
     List<String> blindSpots,
+    boolean timed,
     Circumstances circumstances) {
   /** Most findings of one kind in a step. */
   public static final int MOST_OF_A_KIND = Verdicts.MOST;
+
+  /** A verdict that no clock has a part in, on a step of which nothing else is known. */
+  public StepFindings(
+      StepId id,
+      long manifestId,
+      long policyVersion,
+      List<Finding> findings,
+      List<FindingKind> active,
+      List<String> blindSpots) {
+    this(id, manifestId, policyVersion, findings, active, blindSpots, false, null);
+  }
 }

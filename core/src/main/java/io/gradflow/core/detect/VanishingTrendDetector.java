@@ -25,8 +25,10 @@ import java.util.Arrays;
  * thresholds. C uses the references before this step. The estimated onset is the step after C was
  * last 0. Source of the CUSUM and its change point: Page (1954), "Continuous inspection schemes".
  *
+ * <p>While the run's {@link Conditions} change, the present is the reference.
+ *
  * <p>Cannot see: a network of which half the layers or more vanish together, for the median goes
- * with them; a fall slower than the reference forgets.
+ * with them; a fall slower than the reference forgets, which is for {@link SlowTrendDetector}.
  */
 public final class VanishingTrendDetector {
   private static final double RECENT_GAIN = 0.1;
@@ -41,9 +43,12 @@ public final class VanishingTrendDetector {
    * @param fall octaves, against the other layers
    * @param ownFall octaves
    * @param cusum C
+   * @param slope octaves per step, of the slow lines: a tenth of it at ten times the memory
+   * @param t of that slope
    */
-  public record Settings(double memory, double fall, double ownFall, double cusum) {
-    static final Settings DEFAULT = new Settings(0.998, 3, 2, 20);
+  public record Settings(
+      double memory, double fall, double ownFall, double cusum, double slope, double t) {
+    static final Settings DEFAULT = new Settings(0.998, 3, 2, 20, 0.012, 8);
 
     /** Checks the ranges. */
     public Settings {
@@ -51,6 +56,8 @@ public final class VanishingTrendDetector {
       Thresholds.require(VANISHING_TREND, "fall", fall, 0.1, 100);
       Thresholds.require(VANISHING_TREND, "ownFall", ownFall, 0.1, 100);
       Thresholds.require(VANISHING_TREND, "cusum", cusum, 1, 10_000);
+      Thresholds.require(VANISHING_TREND, "slope", slope, 1e-7, 10);
+      Thresholds.require(VANISHING_TREND, "t", t, 1, 1_000);
     }
   }
 
@@ -82,7 +89,12 @@ public final class VanishingTrendDetector {
   }
 
   static void observe(
-      Reading reading, LogHolt baseline, State state, Settings settings, Verdicts out) {
+      Reading reading,
+      LogHolt baseline,
+      Conditions conditions,
+      State state,
+      Settings settings,
+      Verdicts out) {
     var ranking = new Ranking();
     double recentGain = 1 - Math.pow(1 - RECENT_GAIN, reading.deltaSteps());
     double refGain = 1 - Math.pow(settings.memory(), reading.deltaSteps());
@@ -105,6 +117,11 @@ public final class VanishingTrendDetector {
           state.ref()[i] = y;
           state.refOwn()[i] = own;
         }
+        if (conditions.restartsTrends()) {
+          restart(reading, baseline, state, i, y, recentGain);
+          state.hold()[i] = out.hold(state.hold()[i], false, false);
+          continue;
+        }
         double c = state.cusum()[i] + (state.ref()[i] - y) / baseline.scale(i) - DRIFT;
         boolean judged = n >= out.policy().warmUpSteps();
         state.cusum()[i] = judged ? Math.max(0, c) : 0;
@@ -125,6 +142,16 @@ public final class VanishingTrendDetector {
       report(reading, baseline, state, settings, ranking, place, out);
     }
     out.activeIfAny(VANISHING_TREND, state.hold());
+  }
+
+  /** The present becomes the reference: the past is no measure of it. */
+  private static void restart(
+      Reading reading, LogHolt baseline, State state, int i, double y, double recentGain) {
+    state.recent()[i] += recentGain * (y - state.recent()[i]);
+    state.ref()[i] = state.recent()[i];
+    state.refOwn()[i] = baseline.level(i);
+    state.cusum()[i] = 0;
+    state.calm()[i] = reading.stepNumber();
   }
 
   private static boolean judge(
@@ -172,7 +199,7 @@ public final class VanishingTrendDetector {
   }
 
   /** Median of the values that are there, NaN if none is. */
-  private static double median(double[] x, int[] layers, double[] scratch) {
+  static double median(double[] x, int[] layers, double[] scratch) {
     int size = 0;
     for (int i : layers) {
       if (!Double.isNaN(x[i])) {

@@ -15,9 +15,15 @@ final class Verdicts {
   private final List<Finding> findings = new ArrayList<>();
   private final List<FindingKind> active = new ArrayList<>();
   private Double risen;
+  private RankTrends ranks;
 
   Verdicts(DetectionPolicy policy) {
     this.policy = policy;
+  }
+
+  /** Says where the ranks run that findings may name. */
+  void places(RankTrends known) {
+    ranks = known;
   }
 
   DetectionPolicy policy() {
@@ -70,6 +76,20 @@ final class Verdicts {
     }
   }
 
+  /** Whether a finding of that kind may be added that names this layer: it is not named already. */
+  boolean hasRoomFor(FindingKind kind, String layer) {
+    int ofKind = 0;
+    for (Finding finding : findings) {
+      if (finding.kind() == kind) {
+        ofKind++;
+        if (layer.equals(finding.layer())) {
+          return false;
+        }
+      }
+    }
+    return ofKind < MOST;
+  }
+
   /** Adds a finding about a layer, with its tail. */
   void layer(
       FindingKind kind,
@@ -99,6 +119,23 @@ final class Verdicts {
     run(kind, severity, layer, rank, onset, observed, threshold, unit, message, null);
   }
 
+  /** Adds a finding about a rank; layer and sign may be null. */
+  void rank(
+      FindingKind kind,
+      Severity severity,
+      String layer,
+      Integer rank,
+      long onset,
+      double score,
+      double observed,
+      double threshold,
+      String unit,
+      String message,
+      Sign sign) {
+    untailed(
+        kind, severity, layer, rank, onset, score, observed, threshold, unit, message, null, sign);
+  }
+
   /** Adds a finding that has no tail and says what to do; layer and rank may be null. */
   void run(
       FindingKind kind,
@@ -111,6 +148,25 @@ final class Verdicts {
       String unit,
       String message,
       String advice) {
+    untailed(
+        kind, severity, layer, rank, onset, observed, observed, threshold, unit, message, advice,
+        null);
+  }
+
+  private void untailed(
+      FindingKind kind,
+      Severity severity,
+      String layer,
+      Integer rank,
+      long onset,
+      double score,
+      double observed,
+      double threshold,
+      String unit,
+      String message,
+      String advice,
+      Sign sign) {
+    boolean isPlaced = rank != null && ranks != null;
     add(
         new Finding(
             kind,
@@ -119,14 +175,17 @@ final class Verdicts {
             layer,
             rank,
             onset,
-            observed,
+            score,
             observed,
             threshold,
             unit,
             NO_STEPS,
             NO_VALUES,
             message,
-            advice));
+            advice,
+            sign,
+            isPlaced ? ranks.host(rank) : null,
+            isPlaced ? ranks.device(rank) : null));
   }
 
   /**

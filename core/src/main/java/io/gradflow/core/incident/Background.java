@@ -1,7 +1,6 @@
 package io.gradflow.core.incident;
 
 import io.gradflow.core.detect.Circumstances;
-import io.gradflow.core.detect.Circumstances.Place;
 import io.gradflow.core.detect.Finding;
 import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.StepFindings;
@@ -23,7 +22,6 @@ import java.util.Objects;
  * @param narrow gradients are in float16, or less than an octave is left to the end of their format
  * @param surge how spikes came
  * @param tallies who was found, by kind
- * @param places of ranks that findings named
  */
 public record Background(
     Cause cause,
@@ -34,12 +32,9 @@ public record Background(
     Double lossAfter,
     boolean narrow,
     Surge surge,
-    List<Tally> tallies,
-    List<Place> places) {
+    List<Tally> tallies) {
   /** What changed longer ago than this explains nothing. */
   private static final int CHANGE_STEPS = 50;
-
-  private static final int MOST_PLACES = 32;
 
   /**
    * How the layers rose together.
@@ -98,8 +93,7 @@ public record Background(
   }
 
   static final Background NONE =
-      new Background(
-          null, -1, List.of(), null, null, null, false, Surge.NONE, List.of(), List.of());
+      new Background(null, -1, List.of(), null, null, null, false, Surge.NONE, List.of());
 
   /**
    * The background after a step.
@@ -114,20 +108,21 @@ public record Background(
       long first, long until, List<Finding> own, StepFindings step, Course course, boolean isOpen) {
     boolean isFresh = first != firstSick;
     Double since = course.worstLossSince(isFresh ? first : course.lastStep());
+    // Events come by another way than steps, some of them later.
+    boolean isYoung = isFresh || course.lastStep() - first <= CHANGE_STEPS;
     boolean counts = isOpen || !own.isEmpty();
     return new Background(
         cause,
         first,
-        isFresh ? course.changesWithin(first - CHANGE_STEPS, until) : changes,
-        isFresh ? course.checkpointUntil(first - 1) : lastCheckpoint,
+        isYoung ? course.changesWithin(first - CHANGE_STEPS, until) : changes,
+        isYoung ? course.checkpointUntil(first - 1) : lastCheckpoint,
         isFresh ? course.lossBefore(first) : lossBefore,
         isFresh ? since : counts ? worse(lossAfter, since) : lossAfter,
         narrow || isNarrow(step.circumstances()),
         counts && step.circumstances() != null
             ? surge.after(step.id().step(), step.circumstances().risen())
             : surge,
-        tallied(own),
-        placed(step.circumstances()));
+        tallied(own));
   }
 
   /** The same, published under a cause. */
@@ -141,16 +136,7 @@ public record Background(
         lossAfter,
         narrow,
         surge,
-        tallies,
-        places);
-  }
-
-  /** Where a rank runs; null if unknown. */
-  Place place(Integer rank) {
-    return places.stream()
-        .filter(place -> rank != null && place.rank() == rank)
-        .findFirst()
-        .orElse(null);
+        tallies);
   }
 
   /** Who was named in findings of that kind; null if nobody was. */
@@ -192,19 +178,5 @@ public record Background(
 
   private static Tally tally(List<Tally> tallies, FindingKind kind) {
     return tallies.stream().filter(tally -> tally.kind() == kind).findFirst().orElse(null);
-  }
-
-  private List<Place> placed(Circumstances now) {
-    if (now == null || now.places() == null) {
-      return places;
-    }
-    var all = new ArrayList<>(places);
-    for (Place place : now.places()) {
-      boolean isNew = all.stream().noneMatch(other -> other.rank() == place.rank());
-      if (isNew && all.size() < MOST_PLACES) {
-        all.add(place);
-      }
-    }
-    return List.copyOf(all);
   }
 }

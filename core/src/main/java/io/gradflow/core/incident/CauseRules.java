@@ -2,6 +2,7 @@ package io.gradflow.core.incident;
 
 import io.gradflow.core.detect.Finding;
 import io.gradflow.core.detect.FindingKind;
+import io.gradflow.core.detect.Sign;
 
 /**
  * Names the class of an incident's cause, and how sure that is. Pure: by the findings, by what
@@ -74,11 +75,20 @@ final class CauseRules {
           rate == null && background.surge().wasOneBatch()
               ? new Rule(Cause.DATA, 0.7)
               : new Rule(nature.cause(), nature.certainty());
+      case RANK_DIVERGENCE -> new Rule(ofSign(root.sign()), nature.certainty());
       case CONTRACT ->
           root.isOfRecords()
               ? new Rule(Cause.DELIVERY, 0.9)
               : new Rule(nature.cause(), nature.certainty());
       default -> new Rule(nature.cause(), nature.certainty());
+    };
+  }
+
+  /** What is fed to a rank reaches all its layers; what fails in it need not. */
+  private static Cause ofSign(Sign sign) {
+    return switch (sign) {
+      case LARGER, SMALLER, LARGER_AT_TIMES, APART_FROM_THE_OTHERS -> Cause.DATA;
+      case FEW_LAYERS, ALL_ZERO, AGAINST_THE_OTHERS -> Cause.HARDWARE;
     };
   }
 

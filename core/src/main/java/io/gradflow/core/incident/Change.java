@@ -5,7 +5,7 @@ import io.gradflow.core.detect.Wording;
 /**
  * Something about a training that is not as it was.
  *
- * @param step the first step under it
+ * @param step the first step under it; of something announced: the last step before
  * @param what changed: one of the names below, or the trainer's own word
  * @param before value until then; null if unknown
  * @param after value since; null if it is no number
@@ -21,15 +21,20 @@ public record Change(
   static final String RESUMED = "resumed";
   static final String STARTED = "started";
 
-  /** A value that is no longer what it was. */
-  static Change ofValue(long step, String what, double before, double after, boolean declared) {
-    return new Change(step, what, before, after, null, declared);
+  /** A value that is seen to be no longer what it was. */
+  static Change ofValue(long step, String what, double before, double after) {
+    return new Change(step, what, before, after, null, false);
   }
 
   /** Something the trainer announced. */
   static Change ofEvent(long step, String what, String text) {
     return new Change(
         step, Wording.plain(what), null, null, text == null ? null : Wording.plain(text), true);
+  }
+
+  /** The same, announced. */
+  Change asDeclared() {
+    return new Change(step, what, before, after, text, true);
   }
 
   /** Whether a value rose by more than it takes to be noted. */

@@ -5,10 +5,12 @@ import io.gradflow.core.detect.StepFindings;
 import io.gradflow.core.shard.RunEvent;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * How a stream's training went until now, as far as an incident's background needs it: the smoothed
@@ -38,6 +40,10 @@ public record Course(
   private static final double LOSS_GAIN = 0.1;
   private static final int DENSE_STEPS = 32;
   private static final int SPARSE_STEPS = 16;
+
+  /** A declared value shows in the next step published. */
+  private static final int ECHO_STEPS = 50;
+
   private static final int MOST_POINTS = 64;
   private static final int MOST_CHANGES = 32;
   private static final int MOST_CHECKPOINTS = 16;
@@ -114,16 +120,12 @@ public record Course(
     }
     var named = new HashMap<>(gauges);
     var noted = new ArrayList<>(changes);
-    Map<String, String> declared = declared(now.events());
-    note(number, Change.LEARNING_RATE, now.learningRate(), named, declared, noted);
-    note(number, Change.BATCH, now.batch(), named, declared, noted);
-    note(number, Change.LOSS_SCALE, now.lossScale(), named, declared, noted);
-    note(number, Change.CLIP_NORM, now.clipNorm(), named, declared, noted);
-    for (Change change : announced(number, now.events(), declared)) {
-      if (!noted.contains(change)) {
-        noted.add(change);
-      }
-    }
+    note(number, Change.LEARNING_RATE, now.learningRate(), named, noted);
+    note(number, Change.BATCH, now.batch(), named, noted);
+    note(number, Change.LOSS_SCALE, now.lossScale(), named, noted);
+    note(number, Change.CLIP_NORM, now.clipNorm(), named, noted);
+    now.events().forEach(event -> note(event, noted));
+    noted.sort(Comparator.comparingLong(Change::step).thenComparing(Change::what));
     return new Course(
         stream,
         number,
@@ -150,34 +152,37 @@ public record Course(
     }
   }
 
-  /** Notes what a value left; a declaration of the same is used up. */
   private static void note(
-      long step,
-      String what,
-      Double value,
-      Map<String, Gauge> gauges,
-      Map<String, String> declared,
-      List<Change> changes) {
+      long step, String what, Double value, Map<String, Gauge> gauges, List<Change> changes) {
     if (value == null || !Double.isFinite(value)) {
       return;
     }
     Gauge before = gauges.get(what);
     if (before != null && before.isLeftBy(value)) {
-      boolean isDeclared = declared.remove(what) != null;
-      changes.add(Change.ofValue(step, what, before.value(), value, isDeclared));
+      changes.add(Change.ofValue(step, what, before.value(), value));
     }
     gauges.put(what, before == null ? Gauge.of(value) : before.then(value));
   }
 
-  /** What events of type CHANGED say, under the names of {@link Change}, in the order of these. */
-  private static Map<String, String> declared(List<RunEvent> events) {
-    var declared = new TreeMap<String, String>();
-    for (RunEvent event : events) {
-      if (event.type() == RunEvent.Type.CHANGED) {
-        event.attributes().forEach((name, value) -> declared.put(named(name), value));
-      }
+  /** An event may come with any of the steps after it: its own number says when it was. */
+  private static void note(RunEvent event, List<Change> changes) {
+    switch (event.type()) {
+      case STARTED ->
+          note(Change.ofEvent(Math.max(0, event.step()), Change.STARTED, null), changes);
+      case RESUMED -> note(Change.ofEvent(event.step(), Change.RESUMED, null), changes);
+      case CHANGED ->
+          event
+              .attributes()
+              .forEach(
+                  (name, text) -> note(Change.ofEvent(event.step(), named(name), text), changes));
+      case EVAL, CHECKPOINT, PAUSED, FINISHED -> {}
     }
-    return declared;
+  }
+
+  private static void note(Change change, List<Change> changes) {
+    if (!changes.contains(change)) {
+      changes.add(change);
+    }
   }
 
   private static String named(String attribute) {
@@ -187,20 +192,6 @@ public record Course(
       case "clipNorm" -> Change.CLIP_NORM;
       default -> attribute;
     };
-  }
-
-  private static List<Change> announced(
-      long step, List<RunEvent> events, Map<String, String> declared) {
-    var announced = new ArrayList<Change>();
-    for (RunEvent event : events) {
-      if (event.type() == RunEvent.Type.STARTED) {
-        announced.add(Change.ofEvent(step, Change.STARTED, null));
-      } else if (event.type() == RunEvent.Type.RESUMED) {
-        announced.add(Change.ofEvent(step, Change.RESUMED, null));
-      }
-    }
-    declared.forEach((what, text) -> announced.add(Change.ofEvent(step, what, text)));
-    return announced;
   }
 
   private long[] checkpoints(List<RunEvent> events) {
@@ -240,11 +231,28 @@ public record Course(
     return worst;
   }
 
-  /** What changed in a span of steps, both ends included. */
+  /**
+   * What changed in a span of steps, both ends included. A value that was declared, and shows in
+   * the next steps, changed once.
+   */
   List<Change> changesWithin(long first, long last) {
-    return changes.stream()
-        .filter(change -> change.step() >= first && change.step() <= last)
-        .toList();
+    var within =
+        changes.stream()
+            .filter(change -> change.step() >= first && change.step() <= last)
+            .collect(Collectors.toCollection(ArrayList::new));
+    for (Change declared : List.copyOf(within)) {
+      for (int i = 0; declared.declared() && i < within.size(); i++) {
+        Change shown = within.get(i);
+        long after = shown.step() - declared.step();
+        boolean isSame = !shown.declared() && shown.what().equals(declared.what());
+        if (isSame && after > 0 && after <= ECHO_STEPS) {
+          within.set(i, shown.asDeclared());
+          within.remove(declared);
+          break;
+        }
+      }
+    }
+    return List.copyOf(within);
   }
 
   /** The last checkpoint at that step or before; null if none is known. */

@@ -10,8 +10,8 @@ import java.time.Duration;
  *     belong to it, be it open or just resolved
  * @param rememberSteps a resolved incident is remembered for so many steps, the longest that a
  *     detector takes to find what began with it
- * @param onsetTolerance by how many steps an onset must be earlier to be the truer cause: the
- *     resolution of the slower detectors' estimate
+ * @param onsetTolerance by how many steps an estimated onset must be earlier to be the truer cause;
+ *     by more if it lies far back
  * @param updateSteps a lasting incident is published again after so many steps
  * @param suspects most suspects an alert names
  * @param linksPerKind most links of one kind in a chain

@@ -1,7 +1,6 @@
 package io.gradflow.core.incident;
 
 import io.gradflow.core.Hash64;
-import io.gradflow.core.detect.Circumstances.Place;
 import io.gradflow.core.detect.Finding;
 import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.Severity;
@@ -43,6 +42,9 @@ import java.util.stream.Collectors;
  */
 public final class IncidentTracker {
   private static final int MOST_CHANGES = 8;
+
+  /** The longer ago an estimated onset is, the less it is worth. */
+  private static final int AGE_OVER_ERROR = 10;
 
   private final IncidentPolicy policy;
 
@@ -92,6 +94,10 @@ public final class IncidentTracker {
     for (Incident incident : run.incidents()) {
       if (incident.stream().equals(step.id().stream())) {
         var own = unclaimed.stream().filter(finding -> belongs(finding, incident)).toList();
+        if (step.timed() && own.isEmpty()) {
+          incidents.add(incident);
+          continue;
+        }
         unclaimed.removeAll(own);
         Incident after = follow(run, incident, own, step, course, nowMs, alerts);
         if (!isForgotten(after, step)) {
@@ -264,7 +270,7 @@ public final class IncidentTracker {
         incident.publishedStep(),
         incident.resolvedStep(),
         step.policyVersion(),
-        suspects(incident, root, own, background),
+        suspects(incident, root, own),
         List.copyOf(chain),
         own.isEmpty() ? incident.blindSpots() : step.blindSpots(),
         activities(incident, chain, step),
@@ -287,8 +293,7 @@ public final class IncidentTracker {
     return List.copyOf(activities);
   }
 
-  private List<Alert.Suspect> suspects(
-      Incident incident, Finding root, List<Finding> own, Background background) {
+  private List<Alert.Suspect> suspects(Incident incident, Finding root, List<Finding> own) {
     var suspects = new ArrayList<Alert.Suspect>();
     if (root.kind() == incident.root().kind()) {
       suspects.addAll(incident.suspects());
@@ -302,14 +307,13 @@ public final class IncidentTracker {
                           && Objects.equals(suspect.rank(), finding.rank()));
       boolean names = finding.layer() != null || finding.rank() != null;
       if (finding.kind() == root.kind() && names && isNew && suspects.size() < policy.suspects()) {
-        Place place = background.place(finding.rank());
         suspects.add(
             new Alert.Suspect(
                 finding.layer(),
                 finding.rank(),
                 finding.score(),
-                place == null ? null : place.host(),
-                place == null ? null : place.device()));
+                finding.host(),
+                finding.device()));
       }
     }
     return List.copyOf(suspects);
@@ -342,6 +346,9 @@ public final class IncidentTracker {
     if (finding.kind().isAdvice() || isAdvice(incident)) {
       return finding.kind() == incident.root().kind() && (near || incident.isOpen());
     }
+    if (isTimed(finding) || isTimed(incident.root())) {
+      return near && isTimed(finding) && isTimed(incident.root());
+    }
     if (!near) {
       return false;
     }
@@ -371,9 +378,12 @@ public final class IncidentTracker {
 
   /** The onset a finding is surely not later than. */
   private long apparentOnset(Finding finding) {
-    return Nature.of(finding.kind()).isEstimate()
-        ? finding.onsetStep() + policy.onsetTolerance()
-        : finding.onsetStep();
+    if (!Nature.of(finding.kind()).isEstimate()) {
+      return finding.onsetStep();
+    }
+    long[] tail = finding.tailSteps();
+    long age = tail.length == 0 ? 0 : tail[tail.length - 1] - finding.onsetStep();
+    return finding.onsetStep() + Math.max(policy.onsetTolerance(), age / AGE_OVER_ERROR);
   }
 
   private boolean isTruerCause(Finding finding, Finding root) {
@@ -392,6 +402,11 @@ public final class IncidentTracker {
     return Nature.of(finding.kind()).isApart();
   }
 
+  /** A stall is told by wall time: nothing of it may become part of what a replay tells again. */
+  private static boolean isTimed(Finding finding) {
+    return finding.kind() == FindingKind.STALLED_RUN;
+  }
+
   private static boolean isSameCause(Finding one, Finding other) {
     return one.kind() == other.kind()
         && Objects.equals(one.layer(), other.layer())
@@ -408,7 +423,6 @@ public final class IncidentTracker {
   private static Alert alert(
       RunIncidents run, Incident incident, State state, boolean timed, long nowMs) {
     Finding root = incident.root();
-    Place place = incident.known().place(root.rank());
     CauseRules.Verdict verdict = CauseRules.of(incident);
     return new Alert(
         new Hash64().add(incident.incidentId()).add((long) incident.transition()).hex(),
@@ -426,8 +440,8 @@ public final class IncidentTracker {
         incident.resolvedStep(),
         root.layer(),
         root.rank(),
-        place == null ? null : place.host(),
-        place == null ? null : place.device(),
+        root.host(),
+        root.device(),
         incident.suspects(),
         incident.chain(),
         new Alert.Evidence(
@@ -437,7 +451,7 @@ public final class IncidentTracker {
         incident.blindSpots(),
         verdict.confidence(),
         incident.policyVersion(),
-        timed,
+        timed || isTimed(root),
         nowMs,
         context(incident, verdict.cause()));
   }

@@ -35,6 +35,19 @@ record Nature(
       case VANISHING_DEPTH ->
           measured(Cause.OPTIMISER, 0.8, 3, "the gradient lost over the depth from %3$s");
       case DEAD_LAYER -> fact(Cause.OPTIMISER, 0.6, 3, "%1$s zero from %3$s");
+      case EXPLODING_SHIFT -> estimated(Cause.OPTIMISER, 0.7, "%1$s settled at ×%2$s from %3$s");
+      case EXPLODING_DEPTH ->
+          measured(Cause.OPTIMISER, 0.8, 3, "the gradient growing over the depth from %3$s");
+      case UNDERFLOW -> measured(Cause.NUMERIC, 0.8, 2, "%1$s underflowing from %3$s");
+      case OSCILLATION -> measured(Cause.OPTIMISER, 0.7, 3, "%1$s oscillating from %3$s");
+      case CLIP_SATURATION ->
+          measured(Cause.OPTIMISER, 0.7, 2, "nearly every step clipped from %3$s");
+      case RANK_DIVERGENCE -> measured(Cause.DATA, 0.7, 0, "%1$s unlike its peers from %3$s");
+      case REPLICA_MISMATCH ->
+          measured(Cause.HARDWARE, 0.8, 0, "the copies of %1$s apart from %3$s");
+      case STRAGGLER ->
+          new Nature(Cause.DELIVERY, 0.8, 3, false, false, true, "%1$s late from %3$s");
+      case STALLED_RUN -> apart(Cause.DELIVERY, 0.8, "no step after %3$s");
       case MISSING_SHARDS -> apart(Cause.DELIVERY, 0.9, "%1$s silent from %3$s");
       case CONTRACT -> apart(Cause.OPTIMISER, 0.8, "%1$s against the contract from %3$s");
       case ADVICE_DEPTH,
@@ -42,7 +55,10 @@ record Nature(
           ADVICE_LEARNING_RATE,
           ADVICE_CLIP,
           ADVICE_LOSS_SCALE,
-          ADVICE_BATCH_SIZE ->
+          ADVICE_BATCH_SIZE,
+          EXPLODING_ABSOLUTE,
+          VANISHING_ABSOLUTE,
+          PLATEAU ->
           ADVICE;
     };
   }

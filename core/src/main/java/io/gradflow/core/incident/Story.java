@@ -71,9 +71,14 @@ final class Story {
   }
 
   private static String cause(Finding root, boolean isFirst) {
-    String clause = root.isOfSkips() ? "steps skipped in a row from %3$s" : null;
+    String clause =
+        root.isOfSkips()
+            ? "steps skipped in a row from %3$s"
+            : root.isOfExperts()
+                ? "experts behind %1$s without a gradient from %3$s"
+                : Nature.of(root.kind()).clause();
     return clause(
-        clause == null ? Nature.of(root.kind()).clause() : clause,
+        clause,
         root.layer(),
         root.rank(),
         root.observed(),

@@ -18,6 +18,10 @@ package io.gradflow.core.norm;
  * @param leastCoherentRanks layers x perLayer: ranks whose gradient of the layer agrees least with
  *     the mean of the others, least first; -1 where there are fewer; null without
  * @param leastCoherence aligned: that cosine
+ * @param weight aligned with the evidence's ranks: tokens or samples of the rank; null also where
+ *     all have as many
+ * @param clipCoef aligned likewise: what the rank says that it multiplies the gradient by; null
+ *     also where all say the same
  */
 public record RankComparison(
     double[] reducedNorm,
@@ -28,10 +32,12 @@ public record RankComparison(
     Double effectiveRanks,
     int perLayer,
     int[] leastCoherentRanks,
-    float[] leastCoherence) {
+    float[] leastCoherence,
+    double[] weight,
+    double[] clipCoef) {
 
   private static final RankComparison NOTHING =
-      new RankComparison(null, null, null, null, null, null, 0, null, null);
+      new RankComparison(null, null, null, null, null, null, 0, null, null, null, null);
 
   /** This, or null if it says nothing. */
   public RankComparison orNull() {

@@ -6,7 +6,8 @@ package io.gradflow.core.norm;
  * @param ranks the ranks that reported anything, ascending
  * @param localNorm aligned with ranks: the rank's LOCAL global norm over its layers, NaN without
  *     LOCAL shards
- * @param arrivalLagMs aligned with ranks: wall time from the step's first shard to this rank's last
+ * @param arrivalLagMs aligned with ranks: time from the first shard that the broker had of the
+ *     rank's group of 64 to this rank's last
  * @param dropped aligned with ranks: records its producer has dropped so far
  * @param outliersPerLayer k, the row length of the two outlier columns; 0 without LOCAL shards
  * @param outlierRanks layers x k: the ranks whose LOCAL log2 RMS is farthest from the median over
@@ -22,6 +23,9 @@ package io.gradflow.core.norm;
  * @param localRanks per layer: how many ranks that sum has; null without LOCAL shards
  * @param replicaSpread per layer: largest over smallest norm of the complete replicas, less 1; NaN
  *     with fewer than two; null when no layer has two
+ * @param writtenAt when the broker took the step's first shard, ms since the epoch; null in steps
+ *     of release 0.1
+ * @param places where the ranks run, aligned with ranks; null where none says
  * @param comparison how ranks agree beyond their norms; null where nothing says
  */
 public record RankEvidence(
@@ -38,4 +42,6 @@ public record RankEvidence(
     double[] localSquares,
     int[] localRanks,
     float[] replicaSpread,
+    Long writtenAt,
+    RankPlaces places,
     RankComparison comparison) {}

@@ -1,6 +1,7 @@
 package io.gradflow.core.norm;
 
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Numbers of single ranks, one array per statistic; NaN is unknown. Columns that release 0.1 did
@@ -8,13 +9,16 @@ import java.util.Arrays;
  *
  * @param ranks ascending
  * @param localSquares sum of squares of the rank's LOCAL gradient; NaN without
- * @param lagMs wall time from the first shard its group had of the step to the rank's last
+ * @param lagMs time from the first shard that the broker had of its group to the rank's last
  * @param dropped records its producer has dropped so far
  * @param reducedSquares sum of squares of what the rank itself holds of the REDUCED gradient
  * @param dots dot product of the rank's LOCAL with the reduced gradient, over all its layers
  * @param reported the global gradient norm that the rank's trainer reports
  * @param sketches sum of the sketches of the rank's LOCAL gradient over its layers; a row is null
  *     without
+ * @param weights tokens or samples of the rank
+ * @param clipCoefs what the rank says that it multiplies the gradient by
+ * @param places where the ranks run; null where none says
  */
 public record RankRows(
     int[] ranks,
@@ -24,7 +28,10 @@ public record RankRows(
     double[] reducedSquares,
     double[] dots,
     double[] reported,
-    double[][] sketches) {
+    double[][] sketches,
+    double[] weights,
+    double[] clipCoefs,
+    RankPlaces places) {
   /** No rank. */
   public static final RankRows NONE = empty(0);
 
@@ -37,7 +44,10 @@ public record RankRows(
         new double[size],
         new double[size],
         new double[size],
-        new double[size][]);
+        new double[size][],
+        new double[size],
+        new double[size],
+        null);
   }
 
   /** One rank. */
@@ -49,7 +59,10 @@ public record RankRows(
       double reducedSquares,
       double dot,
       double reported,
-      double[] sketch) {
+      double[] sketch,
+      double weight,
+      double clipCoef,
+      RankPlaces place) {
     return new RankRows(
         new int[] {rank},
         new double[] {localSquares},
@@ -58,7 +71,10 @@ public record RankRows(
         new double[] {reducedSquares},
         new double[] {dot},
         new double[] {reported},
-        new double[][] {sketch});
+        new double[][] {sketch},
+        new double[] {weight},
+        new double[] {clipCoef},
+        place);
   }
 
   /** The rows of both; those of one rank become one. */
@@ -76,15 +92,38 @@ public record RankRows(
       }
       size++;
     }
+    int[] merged = Arrays.copyOf(all.ranks, size);
     return new RankRows(
-        Arrays.copyOf(all.ranks, size),
+        merged,
         Arrays.copyOf(all.localSquares, size),
         Arrays.copyOf(all.lagMs, size),
         Arrays.copyOf(all.dropped, size),
         Arrays.copyOf(all.reducedSquares, size),
         Arrays.copyOf(all.dots, size),
         Arrays.copyOf(all.reported, size),
-        Arrays.copyOf(all.sketches, size));
+        Arrays.copyOf(all.sketches, size),
+        Arrays.copyOf(all.weights, size),
+        Arrays.copyOf(all.clipCoefs, size),
+        placesWith(other, merged));
+  }
+
+  private RankPlaces placesWith(RankRows other, int[] merged) {
+    if (places == null && other.places == null) {
+      return null;
+    }
+    String[] hosts = new String[merged.length];
+    String[] devices = new String[merged.length];
+    for (RankRows rows : List.of(this, other)) {
+      int at = 0;
+      for (int i = 0; rows.places != null && i < rows.ranks.length; i++) {
+        while (merged[at] < rows.ranks[i]) {
+          at++;
+        }
+        hosts[at] = hosts[at] == null ? rows.places.host(i) : hosts[at];
+        devices[at] = devices[at] == null ? rows.places.device(i) : devices[at];
+      }
+    }
+    return RankPlaces.of(hosts, devices);
   }
 
   private void set(int at, RankRows from, int row) {
@@ -96,6 +135,8 @@ public record RankRows(
     dots[at] = value(from.dots, row);
     reported[at] = value(from.reported, row);
     sketches[at] = from.sketches == null ? null : from.sketches[row];
+    weights[at] = value(from.weights, row);
+    clipCoefs[at] = value(from.clipCoefs, row);
   }
 
   private void add(int at, RankRows from, int row) {
@@ -106,6 +147,8 @@ public record RankRows(
     dots[at] = sum(dots[at], value(from.dots, row));
     reported[at] = Double.isNaN(reported[at]) ? value(from.reported, row) : reported[at];
     sketches[at] = sum(sketches[at], from.sketches == null ? null : from.sketches[row]);
+    weights[at] = Double.isNaN(weights[at]) ? value(from.weights, row) : weights[at];
+    clipCoefs[at] = Double.isNaN(clipCoefs[at]) ? value(from.clipCoefs, row) : clipCoefs[at];
   }
 
   private static double value(double[] column, int row) {

@@ -351,7 +351,7 @@ public final class ShardCombiner {
       if (microBatch) {
         out.count(step.closed() ? ShardFate.LATE : ShardFate.MERGED, 1);
       } else if (step.closed()) {
-        StepSums sums = StepSums.of(layout, List.of(held), step.firstAt(), step.weighed());
+        StepSums sums = StepSums.of(layout, List.of(held), step.writtenAt(), step.weighed());
         out.count(ShardFate.LATE, 1);
         out.delta(
             new StepDelta(
@@ -449,7 +449,7 @@ public final class ShardCombiner {
           state.shards().remove(at.contribution(contribution));
         }
       }
-      StepSums sums = StepSums.of(layout, shards, held.firstAt(), 0);
+      StepSums sums = StepSums.of(layout, shards, held.writtenAt(), 0);
       long missingLocal = layout.due(Stage.LOCAL, key.group(), step) & ~held.local();
       long missingReduced = layout.due(Stage.REDUCED, key.group(), step) & ~held.reduced();
       boolean torn =

@@ -239,6 +239,8 @@ final class StepReport {
         squares,
         local == null ? null : local.ranks(),
         reduced == null ? null : reduced.spread(),
+        held.writtenAt(),
+        rows.places() == null ? null : rows.places().published(),
         comparison(rows, local));
   }
 
@@ -264,7 +266,9 @@ final class StepReport {
                 : (Double) geometry.effectiveRanks(),
             alignment == null ? 0 : Alignment.MOST,
             leastRanks,
-            least)
+            least,
+            different(rows.weights(), false),
+            different(rows.clipCoefs(), true))
         .orNull();
   }
 
@@ -349,6 +353,20 @@ final class StepReport {
       any |= !Double.isNaN(cosine);
     }
     return any ? coherence : null;
+  }
+
+  /**
+   * Null of a column in which all ranks say the same.
+   *
+   * @param silenceDiffers whether a rank that says nothing differs from those that do
+   */
+  private static double[] different(double[] column, boolean silenceDiffers) {
+    if (column == null) {
+      return null;
+    }
+    long known = Arrays.stream(column).filter(value -> !Double.isNaN(value)).count();
+    long values = Arrays.stream(column).filter(value -> !Double.isNaN(value)).distinct().count();
+    return values > 1 || (values == 1 && silenceDiffers && known < column.length) ? column : null;
   }
 
   private static double[] roots(double[] squares) {

@@ -29,7 +29,7 @@ public record StepSums(
    * The sums of shards of one step, each with its arrival.
    *
    * @param held ordered by rank, stage and part; none a micro-batch before the last
-   * @param firstAt arrival of the group's first shard of the step, ms
+   * @param firstAt when the broker took the group's first shard of the step, ms
    * @param weighed whether losses and weights of a rank (its place in its group) are counted
    *     elsewhere already, as a bitmap
    */
@@ -38,6 +38,9 @@ public record StepSums(
     List<Shard> locals = new ArrayList<>();
     RankRows ranks = RankRows.NONE;
     ScalarSums scalars = ScalarSums.NONE;
+    // Another partition may have been read first.
+    long first =
+        Math.min(firstAt, held.stream().mapToLong(HeldShard::writtenAt).min().orElse(firstAt));
     int from = 0;
     while (from < held.size()) {
       int rank = held.get(from).shard().rank();
@@ -51,6 +54,9 @@ public record StepSums(
       Double loss = null;
       Double validationLoss = null;
       double weight = 0;
+      double clipCoef = Double.NaN;
+      String host = null;
+      String device = null;
       int to = from;
       for (; to < held.size() && held.get(to).shard().rank() == rank; to++) {
         Shard shard = held.get(to).shard();
@@ -68,11 +74,14 @@ public record StepSums(
             Double.isNaN(reported) && shard.reportedGlobalNorm() != null
                 ? shard.reportedGlobalNorm()
                 : reported;
-        lag = Math.max(lag, held.get(to).arrivedAt() - firstAt);
+        lag = Math.max(lag, held.get(to).writtenAt() - first);
         dropped = Math.max(dropped, shard.dropped());
         loss = loss == null ? shard.loss() : loss;
         validationLoss = validationLoss == null ? shard.validationLoss() : validationLoss;
         weight = Math.max(weight, shard.weight());
+        clipCoef = Double.isNaN(clipCoef) ? clipCoef(shard) : clipCoef;
+        host = host == null ? shard.host() : host;
+        device = device == null ? shard.device() : device;
         scalars = scalars.with(ScalarSums.of(shard));
       }
       if ((weighed & 1L << (rank % Layout.GROUP_SIZE)) == 0) {
@@ -80,10 +89,25 @@ public record StepSums(
       }
       ranks =
           ranks.with(
-              RankRows.of(rank, squares, lag, dropped, reducedSquares, dot, reported, sketch));
+              RankRows.of(
+                  rank,
+                  squares,
+                  lag,
+                  dropped,
+                  reducedSquares,
+                  dot,
+                  reported,
+                  sketch,
+                  weight > 0 ? weight : Double.NaN,
+                  clipCoef,
+                  RankPlaces.of(new String[] {host}, new String[] {device})));
       from = to;
     }
     return new StepSums(held.size(), reduced, LocalSums.of(layout, locals), ranks, scalars);
+  }
+
+  private static double clipCoef(Shard shard) {
+    return shard.clip() == null || shard.clip().coef() == null ? Double.NaN : shard.clip().coef();
   }
 
   private static double squares(Shard shard) {

@@ -2,6 +2,7 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.CONTRACT;
 import static io.gradflow.core.detect.FindingKind.DEAD_LAYER;
+import static io.gradflow.core.detect.FindingKind.EXPLODING_SHIFT;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SPIKE;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_TREND;
 import static io.gradflow.core.detect.FindingKind.MISSING_SHARDS;
@@ -88,11 +89,14 @@ class RunDetectorTest {
   }
 
   @Test
-  void aStepUpThatStaysIsASpikeAndNoTrend() {
+  void aStepUpThatStaysIsASpikeThenAShiftAndNoTrend() {
     for (long seed = 0; seed < 10; seed++) {
-      var run = new SimulatedRun(seed, 0.2).healthy(100).shift("block3.weight", 4).healthy(400);
+      var run = new SimulatedRun(seed, 0.2).healthy(100).shift("block3.weight", 5).healthy(400);
 
-      assertThat(run.findings()).extracting(Finding::kind).containsOnly(EXPLODING_SPIKE);
+      assertThat(run.findings().get(0).kind()).isEqualTo(EXPLODING_SPIKE);
+      assertThat(run.findings())
+          .extracting(Finding::kind)
+          .containsOnly(EXPLODING_SPIKE, EXPLODING_SHIFT);
     }
   }
 

@@ -8,6 +8,7 @@ import io.gradflow.core.incident.RunIncidents;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankEvidence;
+import io.gradflow.core.norm.RankPlaces;
 import io.gradflow.core.norm.RunSignals;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
@@ -24,6 +25,7 @@ import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -37,7 +39,8 @@ public final class SimulatedRun {
   public static final String RUN = "run-1";
   private static final long ELEMENTS = 4_096;
 
-  private final LayerTable table;
+  private LayerTable table;
+  private final int worldSize;
   private final double[] level;
   private final double noise;
   private final Random random;
@@ -57,6 +60,7 @@ public final class SimulatedRun {
 
   public SimulatedRun(long seed, double noise, Manifest manifest) {
     this.table = LayerTable.of(manifest);
+    this.worldSize = manifest.worldSize();
     this.noise = noise;
     this.random = new Random(seed);
     this.level = new double[table.size()];
@@ -65,8 +69,13 @@ public final class SimulatedRun {
     }
   }
 
-  /** Eight blocks of a weight and a bias each, depth 0 to 7. */
+  /** Eight blocks of a weight and a bias each, depth 0 to 7, on four ranks. */
   public static Manifest manifest(UnaryOperator<Layer> change) {
+    return manifest(change, new MeshAxis("dp_replicate", 4));
+  }
+
+  /** The same on another mesh. */
+  public static Manifest manifest(UnaryOperator<Layer> change, MeshAxis... mesh) {
     var layers = new ArrayList<Layer>();
     for (int d = 0; d < 8; d++) {
       for (LayerKind kind : List.of(LayerKind.WEIGHT, LayerKind.BIAS)) {
@@ -84,7 +93,7 @@ public final class SimulatedRun {
                     false,
                     false,
                     null,
-                    List.of(Placement.REPLICATE))));
+                    Collections.nCopies(mesh.length, Placement.REPLICATE))));
       }
     }
     return new Manifest(
@@ -96,8 +105,8 @@ public final class SimulatedRun {
             1,
             0,
             layers.size(),
-            4,
-            List.of(new MeshAxis("dp_replicate", 4)),
+            Arrays.stream(mesh).mapToInt(MeshAxis::size).reduce(1, (a, b) -> a * b),
+            List.of(mesh),
             List.of(new Reporting(Stage.REDUCED, null, 1), new Reporting(Stage.LOCAL, null, 1)),
             "mean",
             "float32",
@@ -109,6 +118,78 @@ public final class SimulatedRun {
         .identified();
   }
 
+  /** A manifest that says Adam is at work, with that eps. */
+  public static Manifest adam(Manifest manifest, double eps) {
+    return new Manifest(
+            manifest.runId(),
+            manifest.attempt(),
+            manifest.stream(),
+            0,
+            manifest.part(),
+            manifest.parts(),
+            manifest.firstLayer(),
+            manifest.layerCount(),
+            manifest.worldSize(),
+            manifest.mesh(),
+            manifest.reporting(),
+            manifest.reduceOp(),
+            manifest.gradientDtype(),
+            manifest.reductionDtype(),
+            manifest.masterDtype(),
+            "AdamW",
+            eps,
+            manifest.layers())
+        .identified();
+  }
+
+  /** A layer of another kind. */
+  public static Layer kind(Layer layer, LayerKind kind, boolean sparse) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        kind,
+        layer.elements(),
+        layer.dtype(),
+        layer.trainable(),
+        sparse,
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
+  /** A layer whose gradient has another number format. */
+  public static Layer dtype(Layer layer, String dtype) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        layer.kind(),
+        layer.elements(),
+        dtype,
+        layer.trainable(),
+        layer.sparse(),
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
+  /** A layer that is, or is not, frozen. */
+  public static Layer trainable(Layer layer, boolean trainable) {
+    return new Layer(
+        layer.name(),
+        layer.block(),
+        layer.depth(),
+        layer.kind(),
+        layer.elements(),
+        layer.dtype(),
+        trainable,
+        layer.sparse(),
+        layer.zeroInit(),
+        layer.tiedTo(),
+        layer.placement());
+  }
+
   public SimulatedRun policy(DetectionPolicy newPolicy) {
     policy = newPolicy;
     return this;
@@ -117,6 +198,12 @@ public final class SimulatedRun {
   /** From now on only every n-th step is published. */
   public SimulatedRun publishEvery(long n) {
     every = n;
+    return this;
+  }
+
+  /** From now on steps are of another manifest, of as many layers. */
+  public SimulatedRun under(Manifest manifest) {
+    table = LayerTable.of(manifest);
     return this;
   }
 
@@ -177,15 +264,47 @@ public final class SimulatedRun {
   public SimulatedRun step(Step step) {
     var judgement = RunDetector.judge(policy, table, trends, step);
     trends = judgement.state();
-    judgement
-        .findings()
-        .ifPresent(
-            verdict -> {
-              verdicts.add(verdict);
-              var outcome = tracker.fold(incidents, verdict, 1_000 * step.id().step());
-              incidents = outcome.state();
-              alerts.addAll(outcome.alerts());
-            });
+    judgement.findings().ifPresent(this::verdict);
+    return this;
+  }
+
+  /** Incidents hear of a verdict. */
+  public SimulatedRun verdict(StepFindings verdict) {
+    verdicts.add(verdict);
+    var outcome = tracker.fold(incidents, verdict, 1_000 * verdict.id().step());
+    incidents = outcome.state();
+    alerts.addAll(outcome.alerts());
+    return this;
+  }
+
+  /** What release 0.1 left behind knows nothing of ranks. */
+  public SimulatedRun forgetRanks() {
+    LaneTrends lane = trends.lanes().get(0);
+    trends =
+        new RunTrends(
+            trends.attempt(),
+            List.of(
+                new LaneTrends(
+                    lane.stream(),
+                    lane.manifestId(),
+                    lane.lastStep(),
+                    lane.published(),
+                    lane.lastTrended(),
+                    lane.trended(),
+                    lane.seen(),
+                    lane.series(),
+                    lane.baselines(),
+                    lane.nonFinite(),
+                    lane.explodingSpike(),
+                    lane.explodingTrend(),
+                    lane.vanishingTrend(),
+                    lane.vanishingDepth(),
+                    lane.deadLayer(),
+                    lane.missingShards(),
+                    lane.contract(),
+                    lane.advice(),
+                    lane.magnitude(),
+                    null)));
     return this;
   }
 
@@ -235,9 +354,7 @@ public final class SimulatedRun {
     private ClosedBy closedBy = ClosedBy.COMPLETE;
     private Clip clip;
     private Double lossScale;
-    private Double learningRate;
-    private double weight = 32;
-    private final List<RunEvent> events = new ArrayList<>();
+    private RankPlaces places;
     private double[] weightNorm;
     private double[] updateNorm;
     private double noiseScale = Double.NaN;
@@ -245,7 +362,16 @@ public final class SimulatedRun {
     private double underflow = Double.NaN;
     private double advisedLossScale = Double.NaN;
     private double clippedFraction = Double.NaN;
+    private double clipCoefficient = Double.NaN;
     private double advisedClip = Double.NaN;
+    private double[] learningRates;
+    private double weight = 32;
+    private double cosine = Double.NaN;
+    private float[] cosines;
+    private long[] subnormals;
+    private final List<RunEvent> events = new ArrayList<>();
+    private DrawnRanks drawn;
+    private int[] mismatched;
 
     private Draft(long number) {
       this.number = number;
@@ -293,6 +419,59 @@ public final class SimulatedRun {
       return this;
     }
 
+    /** A share of a layer's elements is exactly zero. */
+    public Draft zeros(String name, double share) {
+      zeros[layer(name)] = Math.round(share * ELEMENTS);
+      return this;
+    }
+
+    /** A share of a layer's elements that are not zero is subnormal. */
+    public Draft subnormals(String name, double share) {
+      if (subnormals == null) {
+        subnormals = new long[table.size()];
+      }
+      int i = layer(name);
+      subnormals[i] = Math.round(share * (ELEMENTS - zeros[i]));
+      return this;
+    }
+
+    public Draft rates(double... values) {
+      learningRates = values;
+      return this;
+    }
+
+    /** Samples of all ranks together. */
+    public Draft weight(double samples) {
+      weight = samples;
+      return this;
+    }
+
+    /** Something happened to the run before this step. */
+    public Draft event(RunEvent.Type type) {
+      events.add(
+          new RunEvent(RUN, attempt, StepId.MAIN_STREAM, number - 1, type, 0, Map.of("why", "x")));
+      return this;
+    }
+
+    /** The cosine of the whole gradient with that of the step before. */
+    public Draft cosine(double value) {
+      cosine = value;
+      return this;
+    }
+
+    /** The cosine of a layer's gradient with that of the step before; 0 of all others. */
+    public Draft cosine(String name, double value) {
+      cosines = new float[table.size()];
+      cosines[layer(name)] = (float) value;
+      return this;
+    }
+
+    /** The mean clipping coefficient so far. */
+    public Draft coefficient(double value) {
+      clipCoefficient = value;
+      return this;
+    }
+
     public Draft nan(int rank, String... names) {
       badRank = rank;
       for (String name : names) {
@@ -306,21 +485,18 @@ public final class SimulatedRun {
       return this;
     }
 
-    /** The rate of all layers. */
-    public Draft rate(double value) {
-      learningRate = value;
-      return this;
-    }
-
-    /** Samples of all ranks together. */
-    public Draft batch(double samples) {
-      weight = samples;
-      return this;
-    }
-
     /** Something that happened since the step before. */
     public Draft event(RunEvent.Type type, Map<String, String> attributes) {
       events.add(new RunEvent(RUN, attempt, StepId.MAIN_STREAM, number - 1, type, 7, attributes));
+      return this;
+    }
+
+    /** Two ranks a host: ranks 0 and 1 on the first one. */
+    public Draft hosts(String first, String second) {
+      places =
+          RankPlaces.of(
+              new String[] {first, first, second, second},
+              new String[] {"cuda:0", "cuda:1", "cuda:0", "cuda:1"});
       return this;
     }
 
@@ -415,19 +591,52 @@ public final class SimulatedRun {
       return this;
     }
 
+    /**
+     * Ranks publish LOCAL gradients too.
+     *
+     * @param rankNoise by how many octaves their whole gradients differ
+     * @param layerNoise by how many single layers do beside that
+     */
+    public Draft ranked(double rankNoise, double layerNoise, UnaryOperator<DrawnRanks> change) {
+      drawn =
+          change.apply(
+              new DrawnRanks(random, worldSize, level, rankNoise, layerNoise, (double) ELEMENTS));
+      return this;
+    }
+
+    /** The trainer clips so. */
+    public Draft clip(Clip value) {
+      clip = value;
+      return this;
+    }
+
+    /** Copies of a layer have different hashes. */
+    public Draft mismatched(String name) {
+      mismatched = new int[] {layer(name)};
+      return this;
+    }
+
     /** Null if nothing was said. */
     private StepSignals signals() {
       boolean said =
-          clip != null || lossScale != null || weightNorm != null || !Double.isNaN(noiseScale);
+          clip != null
+              || lossScale != null
+              || weightNorm != null
+              || cosines != null
+              || subnormals != null
+              || !Double.isNaN(cosine)
+              || mismatched != null
+              || !Double.isNaN(noiseScale);
       double unknown = Double.NaN;
       return !said
           ? null
           : new StepSignals(
               null,
-              null,
+              subnormals,
               null,
               weightNorm,
               updateNorm,
+              cosines,
               null,
               null,
               null,
@@ -435,11 +644,10 @@ public final class SimulatedRun {
               null,
               null,
               null,
-              null,
-              null,
+              mismatched,
               new RunSignals(
-                  -1,
-                  unknown,
+                  Double.isNaN(cosine) ? -1 : number - 1,
+                  cosine,
                   unknown,
                   unknown,
                   unknown,
@@ -448,7 +656,7 @@ public final class SimulatedRun {
                   underflow,
                   advisedLossScale,
                   clippedFraction,
-                  unknown,
+                  clipCoefficient,
                   advisedClip,
                   clip == null ? unknown : 2.5,
                   clip == null ? unknown : 4.5,
@@ -491,7 +699,7 @@ public final class SimulatedRun {
           closedBy,
           late,
           1,
-          4,
+          worldSize,
           missing,
           contradicting,
           incomplete.length == 0 ? null : incomplete,
@@ -509,30 +717,26 @@ public final class SimulatedRun {
                   : new NonFinite(badLayers, ones, new long[ones.length], new long[ones.length]),
               badLayers.length == 0 ? null : ranks,
               null),
-          new RankEvidence(
-              new int[] {0, 1, 2, 3},
-              new double[4],
-              new long[4],
-              new long[4],
-              0,
-              new int[0],
-              new float[0],
-              null,
-              null,
-              null,
-              null,
-              null,
-              null,
-              null),
-          new StepScalars(
-              loss,
-              null,
-              learningRate == null ? null : new double[] {learningRate},
-              lossScale,
-              skipped,
-              clip,
-              null,
-              weight),
+          drawn != null
+              ? drawn.evidence()
+              : new RankEvidence(
+                  new int[] {0, 1, 2, 3},
+                  new double[4],
+                  new long[4],
+                  new long[4],
+                  0,
+                  new int[0],
+                  new float[0],
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  places,
+                  null),
+          new StepScalars(loss, null, learningRates, lossScale, skipped, clip, null, weight),
           List.copyOf(events),
           signals());
     }

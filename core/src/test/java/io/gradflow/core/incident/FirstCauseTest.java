@@ -1,6 +1,7 @@
 package io.gradflow.core.incident;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
 
 import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.SimulatedRun;
@@ -25,7 +26,7 @@ class FirstCauseTest {
     assertThat(last.rootLayer()).isEqualTo("block7.weight");
     assertThat(last.context().account())
         .matches(
-            "Learning rate ×60 observed at step 80, block7.weight ×\\d+ at 81, at least 15 more"
+            "Learning rate ×60 observed at step 80, block7.weight ×[\\d.]+ at 81, at least 15 more"
                 + " layers by 85, rank 0 NaN or Inf at 97, 1 more kind of finding with it\\. The loss,"
                 + " 1\\.9 before, is no longer finite\\.");
     assertThat(last.context().changes())
@@ -71,10 +72,10 @@ class FirstCauseTest {
         new SimulatedRun(1, 0.2).healthy(80).steps(1, s -> s.raise("block3.weight", 5)).healthy(60);
     var driven =
         new SimulatedRun(1, 0.2)
-            .steps(79, s -> s.rate(0.1))
-            .steps(1, s -> s.rate(0.5))
-            .steps(1, s -> s.rate(0.5).raiseAll(5))
-            .steps(60, s -> s.rate(0.5));
+            .steps(79, s -> s.rates(0.1))
+            .steps(1, s -> s.rates(0.5))
+            .steps(1, s -> s.rates(0.5).raiseAll(5))
+            .steps(60, s -> s.rates(0.5));
 
     for (SimulatedRun run : List.of(lasting, narrow, driven)) {
       assertThat(run.alerts())
@@ -99,12 +100,40 @@ class FirstCauseTest {
   }
 
   @Test
+  void theRankNamedComesWithItsHostAndDevice() {
+    var run =
+        new SimulatedRun(1, 0.2)
+            .healthy(50)
+            .steps(1, s -> s.hosts("node-1", "node-2").nan(2, "block5.weight"))
+            .steps(1, s -> s.nan(3, "block5.weight"))
+            .healthy(30);
+
+    assertThat(last(run).host()).isEqualTo("node-2");
+    assertThat(last(run).device()).isEqualTo("cuda:0");
+    assertThat(last(run).suspects())
+        .extracting(Alert.Suspect::rank, Alert.Suspect::host, Alert.Suspect::device)
+        .containsExactly(tuple(2, "node-2", "cuda:0"), tuple(3, "node-2", "cuda:1"));
+  }
+
+  @Test
+  void aRankThatSendsTwoRecordsIsLookedForOnItsHost() {
+    var run =
+        new SimulatedRun(1, 0.2)
+            .healthy(50)
+            .steps(2, s -> s.hosts("node-1", "node-2").contradicting(1));
+
+    assertThat(last(run).context().nextAction())
+        .isEqualTo(
+            "Look for a second process that publishes as rank 1 on host node-1, and end it.");
+  }
+
+  @Test
   void aNanOfEveryLayerRightAfterTheRateRoseIsNot() {
     var run =
         new SimulatedRun(1, 0.2)
-            .steps(50, s -> s.rate(0.1))
-            .steps(1, s -> s.rate(3))
-            .steps(1, s -> s.rate(3).loss(Double.NaN).nan(0, "block7.weight", "block0.weight"));
+            .steps(50, s -> s.rates(0.1))
+            .steps(1, s -> s.rates(3))
+            .steps(1, s -> s.rates(3).loss(Double.NaN).nan(0, "block7.weight", "block0.weight"));
 
     assertThat(last(run).kind()).isEqualTo(FindingKind.NON_FINITE);
     assertThat(last(run).context().cause()).isEqualTo(Cause.OPTIMISER);
@@ -142,27 +171,27 @@ class FirstCauseTest {
   void whatTheTrainerDeclaredAndWhatShowsAreOneChange() {
     var run =
         new SimulatedRun(1, 0.2)
-            .steps(20, s -> s.rate(0.1))
-            .steps(1, s -> s.rate(0.1).batch(64))
-            .steps(39, s -> s.rate(0.1).batch(64))
+            .steps(20, s -> s.rates(0.1))
+            .steps(1, s -> s.rates(0.1).weight(64))
+            .steps(39, s -> s.rates(0.1).weight(64))
             .steps(
                 1,
                 s ->
-                    s.rate(0.2)
-                        .batch(64)
+                    s.rates(0.2)
+                        .weight(64)
                         .event(RunEvent.Type.RESUMED, Map.of())
                         .event(
                             RunEvent.Type.CHANGED,
                             Map.of("learningRate", "0.2", "schedule", "cosine")))
-            .steps(3, s -> s.rate(0.2).batch(64).dead("block2.weight"));
+            .steps(3, s -> s.rates(0.2).weight(64).dead("block2.weight"));
 
     assertThat(last(run).onsetStep()).isEqualTo(61);
     assertThat(last(run).context().changes())
         .containsExactly(
             "step 20: batch 32 -> 64 (observed)",
-            "step 60: learning rate 0.1 -> 0.2 (declared)",
-            "step 60: resumed",
-            "step 60: schedule cosine (declared)");
+            "step 59: resumed",
+            "step 59: schedule cosine (declared)",
+            "step 60: learning rate 0.1 -> 0.2 (declared)");
   }
 
   @Test
@@ -170,9 +199,9 @@ class FirstCauseTest {
     var batches = new double[] {20, 45, 31, 27, 44, 22, 38, 41};
     var run =
         new SimulatedRun(1, 0.2)
-            .steps(30, s -> s.rate(0.1).batch(32))
-            .steps(90, s -> s.rate(0.3).batch(batches[(int) s.number() % 8]))
-            .steps(3, s -> s.rate(0.3).batch(32).dead("block2.weight"));
+            .steps(30, s -> s.rates(0.1).weight(32))
+            .steps(90, s -> s.rates(0.3).weight(batches[(int) s.number() % 8]))
+            .steps(3, s -> s.rates(0.3).weight(32).dead("block2.weight"));
 
     assertThat(last(run).context().changes()).isEmpty();
   }
@@ -182,7 +211,7 @@ class FirstCauseTest {
     var run =
         new SimulatedRun(1, 0.2)
             .healthy(50)
-            .steps(10, s -> s.missing(3).batch(20).dead("block2.weight"));
+            .steps(10, s -> s.missing(3).weight(20).dead("block2.weight"));
 
     assertThat(run.alerts())
         .isNotEmpty()
@@ -240,14 +269,14 @@ class FirstCauseTest {
 
   private static SimulatedRun ruinedByItsRate(long seed) {
     return new SimulatedRun(seed, 0.2)
-        .steps(60, s -> s.rate(0.1).loss(2.0))
-        .steps(1, s -> s.rate(0.1).loss(2.0).event(RunEvent.Type.CHECKPOINT, Map.of()))
-        .steps(19, s -> s.rate(0.1).loss(1.9))
-        .steps(1, s -> s.rate(6).loss(1.9))
-        .steps(4, s -> s.rate(6).loss(5.0).raise("block7.weight", 6))
-        .steps(12, s -> s.rate(6).loss(25.0).raiseAll(8))
-        .steps(5, s -> s.rate(6).loss(Double.NaN).nan(0, "block7.weight", "block6.weight"))
-        .steps(60, s -> s.rate(6).loss(9.0).dead("block1.weight"));
+        .steps(60, s -> s.rates(0.1).loss(2.0))
+        .steps(1, s -> s.rates(0.1).loss(2.0).event(RunEvent.Type.CHECKPOINT, Map.of()))
+        .steps(19, s -> s.rates(0.1).loss(1.9))
+        .steps(1, s -> s.rates(6).loss(1.9))
+        .steps(4, s -> s.rates(6).loss(5.0).raise("block7.weight", 6))
+        .steps(12, s -> s.rates(6).loss(25.0).raiseAll(8))
+        .steps(5, s -> s.rates(6).loss(Double.NaN).nan(0, "block7.weight", "block6.weight"))
+        .steps(60, s -> s.rates(6).loss(9.0).dead("block1.weight"));
   }
 
   private static Alert last(SimulatedRun run) {

@@ -8,6 +8,7 @@ import io.gradflow.core.StepId;
 import io.gradflow.core.detect.Finding;
 import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.Severity;
+import io.gradflow.core.detect.Sign;
 import io.gradflow.core.detect.SimulatedRun;
 import io.gradflow.core.detect.StepFindings;
 import io.gradflow.core.incident.Alert.State;
@@ -15,6 +16,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class IncidentTrackerTest {
   private final IncidentTracker tracker = new IncidentTracker(IncidentPolicy.DEFAULT);
@@ -117,6 +120,68 @@ class IncidentTrackerTest {
         .extracting(Alert::kind)
         .containsExactly(FindingKind.EXPLODING_SPIKE, FindingKind.NON_FINITE);
     assertThat(alerts.get(1).incidentId()).isEqualTo(alerts.get(0).incidentId());
+  }
+
+  @ParameterizedTest
+  @EnumSource(Sign.class)
+  void aRankThatDivergesIsTheCauseOfWhatItsLayersDo(Sign sign) {
+    fold(
+        step(
+            100,
+            finding(FindingKind.EXPLODING_SPIKE, "b", 100, Severity.WARNING),
+            ofRank(FindingKind.RANK_DIVERGENCE, sign)));
+
+    assertThat(alerts).hasSize(1);
+    assertThat(alerts.get(0).kind()).isEqualTo(FindingKind.RANK_DIVERGENCE);
+    assertThat(alerts.get(0).host()).isEqualTo("node-2");
+    boolean isFed =
+        List.of(Sign.LARGER, Sign.SMALLER, Sign.LARGER_AT_TIMES, Sign.APART_FROM_THE_OTHERS)
+            .contains(sign);
+    assertThat(alerts.get(0).context().cause()).isEqualTo(isFed ? Cause.DATA : Cause.HARDWARE);
+    assertThat(alerts.get(0).context().account())
+        .isEqualTo("rank 3 unlike its peers from step 100, b ×2.0 at 100.");
+    assertThat(alerts.get(0).context().nextAction())
+        .startsWith(
+            isFed
+                ? "Look at what rank 3 on host node-2 is fed"
+                : "Take host node-2 (rank 3, cuda:1) out, restart from a checkpoint of step 99 or before,");
+  }
+
+  @Test
+  void copiesThatDifferAreAMatterOfHardware() {
+    fold(step(100, ofRank(FindingKind.REPLICA_MISMATCH, null)));
+
+    assertThat(alerts.get(0).context().cause()).isEqualTo(Cause.HARDWARE);
+    assertThat(alerts.get(0).context().nextAction())
+        .startsWith("Take host node-2 (rank 3, cuda:1)");
+  }
+
+  @Test
+  void whatComesLateIsDeliveryAndAnIncidentOfItsOwn() {
+    fold(
+        step(
+            100,
+            finding(FindingKind.EXPLODING_SPIKE, "b", 100, Severity.WARNING),
+            ofRank(FindingKind.STRAGGLER, null)));
+
+    assertThat(alerts)
+        .extracting(alert -> alert.context().cause())
+        .containsExactlyInAnyOrder(Cause.OPTIMISER, Cause.DELIVERY);
+    assertThat(alerts)
+        .extracting(alert -> alert.context().nextAction())
+        .contains("Look at load, clock and links of host node-2 (rank 3, cuda:1).");
+  }
+
+  @Test
+  void valuesTooSmallForTheirFormatComeBeforeTheFallTheyLookLike() {
+    fold(step(130, finding(FindingKind.VANISHING_TREND, "a", 100, Severity.WARNING)));
+    fold(step(131, finding(FindingKind.UNDERFLOW, "a", 110, Severity.WARNING)));
+
+    assertThat(alerts)
+        .extracting(Alert::kind)
+        .containsExactly(FindingKind.VANISHING_TREND, FindingKind.UNDERFLOW);
+    assertThat(alerts.get(1).context().cause()).isEqualTo(Cause.NUMERIC);
+    assertThat(alerts.get(1).context().nextAction()).startsWith("Raise the loss scale");
   }
 
   @Test
@@ -380,8 +445,7 @@ class IncidentTrackerTest {
         3,
         List.of(findings),
         active,
-        List.of(),
-        null);
+        List.of());
   }
 
   private static Finding dead(String layer) {
@@ -390,6 +454,27 @@ class IncidentTrackerTest {
 
   private static Finding finding(FindingKind kind, String layer, long onset, Severity severity) {
     return finding(kind, layer, onset, severity, 1);
+  }
+
+  private static Finding ofRank(FindingKind kind, Sign sign) {
+    return new Finding(
+        kind,
+        false,
+        Severity.WARNING,
+        null,
+        3,
+        100,
+        1,
+        2,
+        1,
+        "octaves",
+        new long[0],
+        new double[0],
+        "It happened.",
+        null,
+        sign,
+        "node-2",
+        "cuda:1");
   }
 
   private static Finding observed(double octaves) {

@@ -2,6 +2,7 @@ package io.gradflow.core.norm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.Layout;
 import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.Shard;
@@ -10,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 /** What a step says of its single ranks. */
@@ -82,6 +84,69 @@ class EvidenceTest {
     merging.send(run.aShard().rank(0).build());
     assertThat(merging.last().evidence().arrivalLagMs()).containsExactly(700, 0);
     assertThat(merging.last().evidence().localNorm()).containsExactly(Double.NaN, Double.NaN);
+  }
+
+  @Test
+  void placesOfRanksAreKnownByNameInWhateverOrderTheyCome() {
+    TestRun run = TestRun.replicas(130, 1);
+    List<Integer> ranks = new ArrayList<>(IntStream.range(0, 130).boxed().toList());
+    for (int round = 0; round < 5; round++) {
+      Merging merging = new Merging(run).manifested();
+      for (int rank : ranks) {
+        String host = rank == 77 ? null : "node-" + rank / 8;
+        merging.send(run.aShard().rank(rank).at(host, "cuda:" + rank % 8).build());
+      }
+      RankEvidence evidence = merging.last().evidence();
+      RankPlaces places = evidence.places();
+      assertThat(places.hosts()).hasSize(17).startsWith("node-0", "node-1");
+      assertThat(places.devices()).hasSize(8).startsWith("cuda:0", "cuda:1");
+      assertThat(places.host(129)).isEqualTo("node-16");
+      assertThat(places.device(77)).isEqualTo("cuda:5");
+      assertThat(places.host(77)).isNull();
+      assertThat(evidence.writtenAt()).isEqualTo(merging.now);
+      Collections.shuffle(ranks, new Random(round));
+    }
+  }
+
+  @Test
+  void placesThatNobodyTellsAndThoseThatFitNoStepAreLeftOut() {
+    TestRun run = TestRun.replicas(2, 1);
+    Merging silent = new Merging(run).manifested();
+    silent.send(run.aShard().rank(0).build());
+    silent.send(run.aShard().rank(1).build());
+    assertThat(silent.last().evidence().places()).isNull();
+
+    int many = 2_000;
+    TestRun wide = TestRun.replicas(many, 1);
+    Merging merging = new Merging(wide).manifested();
+    for (int rank = 0; rank < many; rank++) {
+      String device = "device-".repeat(20) + rank;
+      String serial = rank + "-" + "0123456789".repeat(9);
+      merging.send(wide.aShard().rank(rank).at(device, serial).build());
+    }
+    RankPlaces places = merging.last().evidence().places();
+    assertThat(places.hosts()).as("cut to 64 characters").hasSize(1);
+    assertThat(places.host(1_999)).hasSize(64);
+    assertThat(places.devices()).as("128 kB of names").isNull();
+  }
+
+  @Test
+  void weightsAndClipCoefficientsAreToldWhereRanksDiffer() {
+    TestRun run = TestRun.replicas(3, 1);
+    Merging same = new Merging(run).manifested();
+    Merging different = new Merging(run).manifested();
+    for (int rank = 0; rank < 3; rank++) {
+      Clip clip = new Clip(Clip.GLOBAL_NORM, 1.0, 0.5);
+      same.send(run.aShard().rank(rank).weight(8).clip(clip).build());
+      different.send(
+          run.aShard().rank(rank).weight(8 + rank).clip(rank == 2 ? null : clip).build());
+    }
+    RankComparison alike = same.last().evidence().comparison();
+    assertThat(alike.weight()).isNull();
+    assertThat(alike.clipCoef()).isNull();
+    RankComparison apart = different.last().evidence().comparison();
+    assertThat(apart.weight()).containsExactly(8, 9, 10);
+    assertThat(apart.clipCoef()).containsExactly(0.5, 0.5, Double.NaN);
   }
 
   @Test

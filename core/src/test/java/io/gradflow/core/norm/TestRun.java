@@ -123,6 +123,8 @@ public record TestRun(Manifest manifest) {
     private LayerColumns columns;
     private long manifestId;
     private Origin origin;
+    private String host;
+    private String device;
 
     ShardBuilder(TestRun run) {
       this.run = run;
@@ -213,6 +215,13 @@ public record TestRun(Manifest manifest) {
       return this;
     }
 
+    /** Where the rank runs; null if it does not say. */
+    public ShardBuilder at(String newHost, String newDevice) {
+      host = newHost;
+      device = newDevice;
+      return this;
+    }
+
     /** The slices of the layers from 0 on. */
     public ShardBuilder values(float[]... slices) {
       columns = Measurement.of(slices);
@@ -277,8 +286,8 @@ public record TestRun(Manifest manifest) {
           loss,
           null,
           learningRates,
-          null,
-          null,
+          host,
+          device,
           columns,
           origin);
     }

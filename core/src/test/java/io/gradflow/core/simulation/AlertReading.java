@@ -44,12 +44,24 @@ final class AlertReading {
         usual.deadLayer(),
         usual.missingShards(),
         usual.contract(),
+        usual.rankDivergence(),
+        usual.replicaMismatch(),
+        usual.straggler(),
+        usual.stalledRun(),
         usual.adviceDepth(),
         usual.adviceInitialisation(),
         usual.adviceLearningRate(),
         usual.adviceClip(),
         usual.adviceLossScale(),
-        usual.adviceBatchSize());
+        usual.adviceBatchSize(),
+        usual.explodingShift(),
+        usual.explodingDepth(),
+        usual.explodingAbsolute(),
+        usual.vanishingAbsolute(),
+        usual.plateau(),
+        usual.underflow(),
+        usual.oscillation(),
+        usual.clipSaturation());
   }
 
   AlertReading(List<Plan> plans) {
@@ -71,9 +83,12 @@ final class AlertReading {
     return alerts;
   }
 
-  /** All of an alert but when it was detected. */
+  /**
+   * All of an alert but when it was detected, and what events of the run are known by then: they
+   * come by another way than steps.
+   */
   private static String describe(Alert alert) {
-    return "%s/%d %s %s %s steps %d-%d of %d resolved %s: %s %s %s %s %s %s %s"
+    return "%s/%d %s %s %s steps %d-%d of %d resolved %s: %s %s %s %s %s %s %s %s %s %s %s"
         .formatted(
             alert.incidentId(),
             alert.transition(),
@@ -90,7 +105,11 @@ final class AlertReading {
             alert.evidence().observed(),
             Arrays.toString(alert.evidence().tail()),
             alert.confidence(),
-            alert.context());
+            alert.context().cause(),
+            alert.context().account(),
+            alert.context().lossBefore(),
+            alert.context().lossAfter(),
+            alert.context().lastGoodStep());
   }
 
   /** The alerts of an undisturbed reading. */

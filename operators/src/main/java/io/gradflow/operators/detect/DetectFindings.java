@@ -13,6 +13,7 @@ import io.gradflow.core.detect.StepFindings;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepParts;
 import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.RunNotice;
 import io.gradflow.operators.types.RecordTypes;
 import io.gradflow.schema.Codecs;
 import java.time.Duration;
@@ -40,8 +41,9 @@ import org.apache.flink.util.OutputTag;
  *
  * <p>Guarantees: one {@link StepFindings} for each step that is news, in the order the steps came;
  * what cannot be judged leaves by {@link #REJECTED} with its reason: {@code no-manifest,
- * bad-columns, step-parts, too-many-manifests, void-rule}. A run of which nothing is heard for
- * {@code retention} leaves nothing behind.
+ * bad-columns, step-parts, too-many-manifests, void-rule}. One more, that is {@code timed}, when a
+ * run's steps have stopped coming. A run of which nothing is heard for {@code retention} leaves
+ * nothing behind.
  *
  * <p>Assumes whole manifests. Does not order rules against steps: a step is judged by the rules
  * that came before it, and says their version.
@@ -69,6 +71,7 @@ public final class DetectFindings
   private transient ValueState<StepParts> parts;
   private transient MapState<Long, Manifest> manifests;
   private transient Silence silence;
+  private transient StallWatch stalls;
   private transient Map<Long, LayerTable> tables;
   private transient Map<String, DetectionPolicy> policies;
   private transient Counter judged;
@@ -103,6 +106,7 @@ public final class DetectFindings
         runtime.getMapState(
             new MapStateDescriptor<>("manifests", Types.LONG, RecordTypes.of(Manifest.class)));
     silence = new Silence(runtime, retention);
+    stalls = new StallWatch(runtime, silence);
     tables = cache();
     policies = cache();
     MetricGroup metrics = runtime.getMetricGroup().addGroup("gradflow");
@@ -117,9 +121,12 @@ public final class DetectFindings
       StepOrNotice input, ReadOnlyContext context, Collector<StepFindings> out) throws Exception {
     silence.end(context.timerService());
     if (input.notice() != null) {
-      // An event needs no answer here: it comes with the step it precedes.
-      if (input.notice().manifest() != null) {
-        accept(input.notice().manifest(), context, out);
+      RunNotice notice = input.notice();
+      if (notice.manifest() != null) {
+        accept(notice.manifest(), context, out);
+      } else {
+        // For detectors it comes with the step it precedes; a silence has no such step.
+        stalls.event(notice.event(), policy(context, notice.runId()), context.timerService());
       }
       return;
     }
@@ -165,11 +172,20 @@ public final class DetectFindings
   public void onTimer(long timestamp, OnTimerContext context, Collector<StepFindings> out)
       throws Exception {
     rejectOverdue(context);
+    DetectionPolicy policy = policy(context, context.getCurrentKey());
+    stalls
+        .wake(policy, context.timerService())
+        .ifPresent(
+            stall -> {
+              countShadowed(stall);
+              out.collect(stall);
+            });
     if (silence.hasLasted(context.timerService())) {
       trends.clear();
       held.clear();
       parts.clear();
       manifests.clear();
+      stalls.clear();
       silence.clear();
     }
   }
@@ -241,7 +257,7 @@ public final class DetectFindings
       Step step, Manifest manifest, ReadOnlyContext context, Collector<StepFindings> out)
       throws Exception {
     LayerTable table = tables.computeIfAbsent(step.manifestId(), id -> LayerTable.of(manifest));
-    DetectionPolicy policy = policy(context.getBroadcastState(RULES), step.id().runId());
+    DetectionPolicy policy = policy(context, step.id().runId());
     RunDetector.Judgement judgement;
     try {
       judgement = RunDetector.judge(policy, table, trends.value(), step);
@@ -255,14 +271,19 @@ public final class DetectFindings
       return;
     }
     judged.inc();
-    shadowed.inc(judgement.findings().get().findings().stream().filter(Finding::shadow).count());
+    stalls.step(step, policy, context.timerService());
+    countShadowed(judgement.findings().get());
     out.collect(judgement.findings().get());
   }
 
-  private DetectionPolicy policy(ReadOnlyBroadcastState<String, Rule> rules, String runId)
-      throws Exception {
+  private void countShadowed(StepFindings step) {
+    shadowed.inc(step.findings().stream().filter(Finding::shadow).count());
+  }
+
+  private DetectionPolicy policy(ReadOnlyContext context, String runId) throws Exception {
     DetectionPolicy policy = policies.get(runId);
     if (policy == null) {
+      ReadOnlyBroadcastState<String, Rule> rules = context.getBroadcastState(RULES);
       List<Rule> inForce = new ArrayList<>();
       for (Map.Entry<String, Rule> entry : rules.immutableEntries()) {
         inForce.add(entry.getValue());

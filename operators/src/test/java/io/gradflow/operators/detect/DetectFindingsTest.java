@@ -255,6 +255,123 @@ class DetectFindingsTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aRunWhoseStepsStopComingIsStalled(boolean restarts) throws Exception {
+    try (var job = job(restarts)) {
+      manifest(job, Samples.MANIFEST);
+      long now = stepsOfASecond(job, 12);
+      job.passWithoutRestart(59_000);
+      assertThat(job.output()).hasSize(12);
+
+      // The first timer after a restart tells an instance that it has begun.
+      job.passWithoutRestart(60_000);
+      job.passWithoutRestart(60_000);
+
+      assertThat(job.output()).hasSize(13);
+      StepFindings stall = job.output().get(12);
+      assertThat(stall.timed()).isTrue();
+      assertThat(stall.id().step()).isEqualTo(11);
+      assertThat(stall.findings())
+          .extracting(Finding::kind)
+          .containsExactly(FindingKind.STALLED_RUN);
+      job.passWithoutRestart(600_000);
+      assertThat(job.output()).as("it is told once").hasSize(13);
+      step(job, Samples.written(1, 12, now + 779_000));
+      assertThat(job.output().get(13).active()).isEmpty();
+      assertNothingIsRetained(job);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aRunThatSaidItPausesIsNotStalledUntilItResumes(boolean restarts) throws Exception {
+    try (var job = job(restarts)) {
+      manifest(job, Samples.MANIFEST);
+      stepsOfASecond(job, 12);
+      event(job, RunEvent.Type.PAUSED, 1);
+      job.passWithoutRestart(600_000);
+      job.passWithoutRestart(600_000);
+      assertThat(job.output()).hasSize(12);
+
+      event(job, RunEvent.Type.RESUMED, 2);
+      job.passWithoutRestart(61_000);
+      job.passWithoutRestart(61_000);
+      assertThat(job.output()).hasSize(13);
+      assertNothingIsRetained(job);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aRunThatHasFinishedIsNotStalled(boolean restarts) throws Exception {
+    try (var job = job(restarts)) {
+      manifest(job, Samples.MANIFEST);
+      event(job, RunEvent.Type.FINISHED, 1);
+      stepsOfASecond(job, 12);
+      job.passWithoutRestart(600_000);
+      job.passWithoutRestart(600_000);
+
+      assertThat(job.output()).hasSize(12);
+      assertNothingIsRetained(job);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void theTimeOfAnOutageIsNoStall(boolean restarts) throws Exception {
+    try (var job = job(restarts)) {
+      manifest(job, Samples.MANIFEST);
+      long now = stepsOfASecond(job, 12);
+      job.outage(3_600_000);
+      job.passWithoutRestart(30_000);
+      step(job, Samples.written(1, 12, now + 3_630_000));
+
+      assertThat(job.output()).hasSize(13).noneMatch(StepFindings::timed);
+      assertNothingIsRetained(job);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aRuleSilencesStalls(boolean restarts) throws Exception {
+    try (var job = job(restarts)) {
+      rule(job, new Rule("*", FindingKind.STALLED_RUN, 5, Rule.Mode.OFF, Map.of()));
+      manifest(job, Samples.MANIFEST);
+      stepsOfASecond(job, 12);
+      job.passWithoutRestart(600_000);
+      job.passWithoutRestart(600_000);
+
+      assertThat(job.output()).hasSize(12);
+      assertNothingIsRetained(job);
+    }
+  }
+
+  /** Steps from 0 on, a second apart; the time of the last. */
+  private static long stepsOfASecond(
+      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, ?>
+          job,
+      int count)
+      throws Exception {
+    for (int i = 0; i < count; i++) {
+      job.passWithoutRestart(1_000);
+      step(job, Samples.written(1, i, 1_000L * (i + 1)));
+    }
+    return 1_000L * count;
+  }
+
+  private static void event(
+      Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, ?>
+          job,
+      RunEvent.Type type,
+      long at)
+      throws Exception {
+    var id = Samples.healthy(1, 11).id();
+    var event = new RunEvent(id.runId(), id.attempt(), id.stream(), id.step(), type, at, Map.of());
+    job.event(
+        h -> h.processElement(new StreamRecord<>(StepOrNotice.of(new RunNotice(null, event)))));
+  }
+
   /** A silent run is forgotten within a day; after a restart the day begins anew. */
   private static void assertNothingIsRetained(
       Restarting<KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>, ?>

@@ -51,6 +51,49 @@ final class Samples {
     return step(attempt, step, 2, new int[0], 1);
   }
 
+  /** A step in which every layer has the same norm, written then. */
+  static Step written(long attempt, long step, long ms) {
+    Step healthy = healthy(attempt, step);
+    RankEvidence evidence = healthy.evidence();
+    return new Step(
+        healthy.id(),
+        healthy.manifestId(),
+        0,
+        1,
+        0,
+        healthy.revision(),
+        healthy.closedBy(),
+        false,
+        1,
+        2,
+        healthy.missingRanks(),
+        healthy.conflictingRanks(),
+        null,
+        null,
+        healthy.globalNorm(),
+        healthy.norms(),
+        new RankEvidence(
+            evidence.ranks(),
+            evidence.localNorm(),
+            evidence.arrivalLagMs(),
+            evidence.dropped(),
+            0,
+            new int[0],
+            new float[0],
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            ms,
+            null,
+            null),
+        healthy.scalars(),
+        List.of(),
+        null);
+  }
+
   /** A step in which rank 1 computed NaN in the backward pass of layer 2. */
   static Step nan(long attempt, long step, long revision) {
     return step(attempt, step, revision, new int[] {0, 1, 2}, 1);
@@ -148,6 +191,8 @@ final class Samples {
             0,
             new int[0],
             new float[0],
+            null,
+            null,
             null,
             null,
             null,

@@ -124,7 +124,7 @@ class TrackIncidentsTest {
   private static StepFindings findings(
       long attempt, long step, List<Finding> findings, List<FindingKind> active) {
     var id = new StepId(Samples.RUN, attempt, StepId.MAIN_STREAM, step);
-    return new StepFindings(id, 1, 0, findings, active, List.of(), null);
+    return new StepFindings(id, 1, 0, findings, active, List.of());
   }
 
   private static void step(
