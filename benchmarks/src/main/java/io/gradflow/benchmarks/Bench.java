@@ -24,7 +24,8 @@ import picocli.CommandLine.Spec;
           + " as a table. Progress goes to standard error. All of it takes some minutes; nothing else"
           + " should run on the machine meanwhile.",
       "",
-      "matrices: what analyses them. signals: what each group of signals costs, in bytes and time.",
+      "matrices: what analyses them. signals: what each group of signals costs, in bytes and time."
+          + " detectors: what they take of a step, and what they remember.",
       ""
     },
     mixinStandardHelpOptions = true,
@@ -57,9 +58,12 @@ final class Bench implements Callable<Integer> {
   private static Map<String, List<String>> suites() {
     List<String> signals = new ArrayList<>(List.of(SignalBytes.NAME));
     signals.addAll(Measuring.names(SignalBenchmarks.class));
+    List<String> detectors = new ArrayList<>(List.of(DetectorState.NAME));
+    detectors.addAll(Measuring.names(DetectBenchmarks.class));
     Map<String, List<String>> suites = new LinkedHashMap<>();
     suites.put("matrices", Measuring.names(MatrixBenchmarks.class));
     suites.put("signals", signals);
+    suites.put("detectors", detectors);
     return suites;
   }
 
@@ -104,7 +108,11 @@ final class Bench implements Callable<Integer> {
     Measuring measuring = Measuring.thorough(spec.commandLine().getErr());
     for (String member : members) {
       output.println(
-          member.equals(SignalBytes.NAME) ? SignalBytes.measured() : measuring.table(member));
+          switch (member) {
+            case SignalBytes.NAME -> SignalBytes.measured();
+            case DetectorState.NAME -> DetectorState.measured();
+            default -> measuring.table(member);
+          });
       output.flush();
     }
     return 0;

@@ -200,6 +200,18 @@ record Publication(Manifest manifest, List<Shard> shards) {
         shard.columns());
   }
 
+  /** The same shard under another manifest, of that stage. */
+  static Shard of(long manifestId, Stage stage, Shard shard) {
+    return shard(
+        manifestId,
+        shard.rank(),
+        shard.id().step(),
+        stage,
+        shard.weight(),
+        shard.loss(),
+        shard.columns());
+  }
+
   private static Shard shard(
       long manifestId,
       int rank,

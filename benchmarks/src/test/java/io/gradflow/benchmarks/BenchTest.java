@@ -42,6 +42,27 @@ class BenchTest {
     return Measuring.names(SignalBenchmarks.class);
   }
 
+  @ParameterizedTest
+  @MethodSource
+  void comparesDetectorsWithOneScoreALayer(String name) throws Exception {
+    assertThat(measured(name))
+        .containsPattern("\n +loop +[0-9.]+ +[0-9.]+")
+        .containsPattern("\n +norms +[0-9.]+ +1[.]00")
+        .containsPattern("\n +all +[0-9.]+ +[0-9.]+");
+  }
+
+  static List<String> comparesDetectorsWithOneScoreALayer() {
+    return Measuring.names(DetectBenchmarks.class);
+  }
+
+  @Test
+  void whatDetectorsRememberGrowsWithTheLayersNotWithTheSteps() {
+    double early = DetectorState.bytes(100, 50);
+
+    assertThat(DetectorState.bytes(100, 500)).isEqualTo(early);
+    assertThat(DetectorState.bytes(200, 50)).isBetween(1.5 * early, 2 * early);
+  }
+
   private String measured(String name) throws Exception {
     String table = Measuring.once(new PrintWriter(error)).table(name).toString();
     assertThat(table).startsWith(name);
@@ -51,10 +72,11 @@ class BenchTest {
   @Test
   void saysWhatThereIsToMeasure() {
     assertThat(run("--help")).isZero();
-    assertThat(output.toString())
-        .startsWith("Usage: gradflow bench [-hV] [NAME]\n")
+    assertThat(output.toString()).startsWith("Usage: gradflow bench [-hV] [NAME]\n");
+    assertThat(output.toString().replaceAll("\\s+", " "))
         .contains("matrices, geometry, links,")
-        .contains("signals, bytes, measuring,");
+        .contains("signals, bytes, measuring,")
+        .contains("detectors, state, detecting");
   }
 
   @Test
