@@ -37,7 +37,18 @@ import java.util.function.Consumer;
 final class GradflowWatcher implements Watcher {
   /** Settings that say how to measure, or are shares of something: no thresholds to scale. */
   private static final Set<String> AS_THEY_ARE =
-      Set.of("memory", "zeros", "normTolerance", "underflow", "share", "tolerance", "smoothing");
+      Set.of(
+          "memory",
+          "k",
+          "zeros",
+          "experts",
+          "clipped",
+          "coefficient",
+          "normTolerance",
+          "tolerance",
+          "recomputed",
+          "pauses",
+          "widening");
 
   private static final double[] FACTORS = {4, 2.83, 2, 1.41, 1.19, 1, 0.84, 0.71, 0.5};
 
@@ -90,20 +101,13 @@ final class GradflowWatcher implements Watcher {
         continue;
       }
       for (RecordComponent setting : component.getType().getRecordComponents()) {
-        if (setting.getType() == double.class && !isAsItIs(setting.getName())) {
+        if (setting.getType() == double.class && !AS_THEY_ARE.contains(setting.getName())) {
           double value = (double) read(setting, read(component, policy));
           policy = scaled(policy, kind, setting.getName(), value * factor);
         }
       }
     }
     return policy;
-  }
-
-  private static boolean isAsItIs(String setting) {
-    String word = setting.toLowerCase(Locale.ROOT);
-    return AS_THEY_ARE.stream()
-        .map(each -> each.toLowerCase(Locale.ROOT))
-        .anyMatch(each -> word.equals(each) || word.endsWith(each));
   }
 
   private static DetectionPolicy scaled(

@@ -24,13 +24,19 @@ final class Score {
 
   private final List<RunScore> runs;
   private final boolean classifies;
+  private final boolean expectedMisses;
 
   /**
    * @param classifies whether an episode counts as found only if its cause is named
    */
   Score(Collection<RunScore> runs, boolean classifies) {
+    this(runs, classifies, false);
+  }
+
+  private Score(Collection<RunScore> runs, boolean classifies, boolean expectedMisses) {
     this.runs = List.copyOf(runs);
     this.classifies = classifies;
+    this.expectedMisses = expectedMisses;
   }
 
   /** An estimate with the ends of its interval of 95 %. */
@@ -38,12 +44,13 @@ final class Score {
 
   /** The same of some of the runs. */
   Score of(Predicate<Trace.About> which) {
-    return new Score(runs.stream().filter(run -> which.test(run.run())).toList(), classifies);
+    return new Score(
+        runs.stream().filter(run -> which.test(run.run())).toList(), classifies, expectedMisses);
   }
 
   /** The same, with any alarm counting whatever cause it names. */
   Score classless() {
-    return new Score(runs, false);
+    return new Score(runs, false, expectedMisses);
   }
 
   List<RunScore> runs() {
@@ -65,7 +72,7 @@ final class Score {
 
   private List<RunScore.Found> counted() {
     return runs.stream()
-        .filter(run -> !run.run().truth().expectedMiss())
+        .filter(run -> run.run().truth().expectedMiss() == expectedMisses)
         .flatMap(run -> run.found().stream())
         .toList();
   }
@@ -95,33 +102,9 @@ final class Score {
     return (double) found() / episodes();
   }
 
-  /** Of the runs whose fault is expected to be missed. */
+  /** The same, counting only the episodes that are expected to be missed. */
   Score expectedMisses() {
-    return new Score(
-        runs.stream()
-            .filter(run -> run.run().truth().expectedMiss())
-            .map(
-                run -> {
-                  Trace.About about = run.run();
-                  Truth truth =
-                      new Truth(about.truth().episodes(), about.truth().excluded(), false);
-                  return new RunScore(
-                      new Trace.About(
-                          about.family(),
-                          about.seed(),
-                          about.twin(),
-                          truth,
-                          about.overlay(),
-                          about.steps(),
-                          about.layerSteps(),
-                          about.lastStep(),
-                          about.bytes()),
-                      run.found(),
-                      run.falseAlarms(),
-                      run.falsePages());
-                })
-            .toList(),
-        classifies);
+    return new Score(runs, classifies, true);
   }
 
   /** Episodes found over these and false alarms, wherever they were. */

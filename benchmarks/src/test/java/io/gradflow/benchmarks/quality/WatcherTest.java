@@ -52,7 +52,8 @@ class WatcherTest {
                         fault.onset(),
                         fault.end(),
                         true,
-                        Truth.Cause.OPTIMISER,
+                        // These the oracle never leaves out.
+                        Truth.Cause.DELIVERY,
                         List.of(),
                         fault.rank()))
             .toList();
