@@ -52,8 +52,13 @@ public record Circumstances(
         signals == null || Double.isNaN(signals.headroom()) ? null : signals.headroom(),
         risen,
         overWeights(step, step.norms().l2()),
-        step.signals() == null ? null : overWeights(step, step.signals().updateNorm()),
+        updateOverWeights(step),
         step.events());
+  }
+
+  /** L2 norm of the last update over that of the weights; null if unknown. */
+  static Double updateOverWeights(Step step) {
+    return step.signals() == null ? null : overWeights(step, step.signals().updateNorm());
   }
 
   private static Double overWeights(Step step, double[] norms) {

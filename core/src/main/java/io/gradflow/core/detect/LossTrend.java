@@ -41,6 +41,7 @@ public record LossTrend(
   private static final double CLIP = 3;
   private static final double LEAST_SCALE = 0.01;
   private static final int SETTLED = 30;
+  private static final int YOUNG = 100;
 
   static final LossTrend UNKNOWN =
       new LossTrend(0, -1, 0, 0, 0, Double.POSITIVE_INFINITY, 0, 0, false);
@@ -60,9 +61,12 @@ public record LossTrend(
     return quick < mean;
   }
 
-  /** Whether the run learns: its loss lies below where it was a few hundred steps ago. */
+  /**
+   * Whether the run learns: its loss lies below where it was a few hundred steps ago. So does a run
+   * that has just begun, as long as its loss does not rise.
+   */
   boolean isImproving() {
-    return seen > 1 && mean < slow - IMPROVED * scale();
+    return seen > 1 && (seen < YOUNG ? !isRising() : mean < slow - IMPROVED * scale());
   }
 
   /** Standard deviation of the loss about its mean, 0 for one that never moves. */

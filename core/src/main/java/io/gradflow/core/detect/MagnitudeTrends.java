@@ -6,6 +6,7 @@ import static io.gradflow.core.detect.FindingKind.EXPLODING_ABSOLUTE;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_DEPTH;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SHIFT;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_TREND;
+import static io.gradflow.core.detect.FindingKind.EXPLODING_UPDATE;
 import static io.gradflow.core.detect.FindingKind.OSCILLATION;
 import static io.gradflow.core.detect.FindingKind.PLATEAU;
 import static io.gradflow.core.detect.FindingKind.UNDERFLOW;
@@ -36,7 +37,8 @@ public record MagnitudeTrends(
     UnderflowDetector.State underflow,
     OscillationDetector.State oscillation,
     ClipSaturationDetector.State clipSaturation,
-    RouterCollapseDetector.State routers) {
+    RouterCollapseDetector.State routers,
+    ExplodingUpdateDetector.State explodingUpdate) {
   private static final double SLOW = 10;
   private static final double SLOWER = 100;
 
@@ -54,7 +56,8 @@ public record MagnitudeTrends(
         UnderflowDetector.State.of(layers),
         OscillationDetector.State.of(layers),
         ClipSaturationDetector.State.FRESH,
-        RouterCollapseDetector.State.of(layers));
+        RouterCollapseDetector.State.of(layers),
+        ExplodingUpdateDetector.State.FRESH);
   }
 
   /** With the conditions and the loss of a step, be it one that trends see or not. */
@@ -72,7 +75,8 @@ public record MagnitudeTrends(
         underflow,
         oscillation,
         clipSaturation,
-        routers);
+        routers,
+        explodingUpdate);
   }
 
   /** Lets the detectors of faults see a step. */
@@ -102,7 +106,9 @@ public record MagnitudeTrends(
             underflow,
             oscillation,
             ClipSaturationDetector.observe(reading, clipSaturation, policy.clipSaturation(), out),
-            routers);
+            routers,
+            ExplodingUpdateDetector.observe(
+                reading, conditions, explodingUpdate, policy.explodingUpdate(), out));
     after.faultsStayActive(out);
     return after;
   }
@@ -140,7 +146,8 @@ public record MagnitudeTrends(
             underflow,
             oscillation,
             clipSaturation,
-            routers);
+            routers,
+            explodingUpdate);
     after.adviceStaysActive(out);
     return after;
   }
@@ -161,6 +168,7 @@ public record MagnitudeTrends(
     out.activeIfAny(OSCILLATION, oscillation.hold());
     out.activeIfAny(DEAD_LAYER, routers.hold());
     activeIf(explodingDepth.hold() > 0, EXPLODING_DEPTH, out);
+    activeIf(explodingUpdate.hold() > 0, EXPLODING_UPDATE, out);
     activeIf(clipSaturation.row().hold() > 0, CLIP_SATURATION, out);
   }
 

@@ -78,7 +78,10 @@ final class CauseRules {
           rate == null && (background.surge().wasOneBatch() || background.isOfInputs())
               ? new Rule(Cause.DATA, 0.7)
               : new Rule(nature.cause(), nature.certainty());
-      case RANK_DIVERGENCE -> new Rule(ofSign(root.sign()), nature.certainty());
+      case RANK_DIVERGENCE ->
+          root.sign() == Sign.ALL_ZERO && background.narrow()
+              ? new Rule(Cause.NUMERIC, 0.6)
+              : new Rule(ofSign(root.sign()), nature.certainty());
       case DEAD_LAYER ->
           background.narrow() && !root.isOfExperts()
               ? new Rule(Cause.NUMERIC, 0.6)

@@ -36,6 +36,7 @@ record Nature(
           measured(Cause.OPTIMISER, 0.8, 3, "the gradient lost over the depth from %3$s");
       case DEAD_LAYER -> fact(Cause.OPTIMISER, 0.6, 3, "%1$s zero from %3$s");
       case EXPLODING_SHIFT -> estimated(Cause.OPTIMISER, 0.7, "%1$s settled at ×%2$s from %3$s");
+      case EXPLODING_UPDATE -> measured(Cause.OPTIMISER, 0.8, 2, "the update ×%2$s before %3$s");
       case EXPLODING_DEPTH ->
           measured(Cause.OPTIMISER, 0.8, 3, "the gradient growing over the depth from %3$s");
       case UNDERFLOW -> measured(Cause.NUMERIC, 0.8, 2, "%1$s underflowing from %3$s");

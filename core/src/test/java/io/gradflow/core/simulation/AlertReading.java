@@ -55,6 +55,7 @@ final class AlertReading {
         usual.adviceLossScale(),
         usual.adviceBatchSize(),
         usual.explodingShift(),
+        usual.explodingUpdate(),
         usual.explodingDepth(),
         usual.explodingAbsolute(),
         usual.vanishingAbsolute(),
