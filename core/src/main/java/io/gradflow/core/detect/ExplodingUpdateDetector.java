@@ -10,19 +10,22 @@ import io.gradflow.core.signal.Octaves;
  *
  * <pre>
  * u = log2(L2 norm of the last update / L2 norm of the weights), over the layers that say both
- * e = u - level,   level = level + 0.05 psi,   s^2 = 0.95 s^2 + 0.05 psi^2,   psi = clip(e, +-3 s)
+ * psi = clip(u - level, +-3 s),   level = level + 0.05 psi,   s^2 = 0.95 s^2 + 0.05 psi^2
+ * peak = max(level, peak - 0.001),   e = u - peak
  * </pre>
  *
  * It fires when {@code e > rise} and {@code e > z s}, s being at least 0.25 octave. Over a gap of d
- * steps the gains are {@code 1 - 0.95^d}. While the run's {@link Conditions} change, the present is
- * the level: a declared rate explains its steps. Huber's clipping as of {@link LogHolt}.
+ * steps the gains are {@code 1 - 0.95^d}. The peak is what was usual at any time lately, so that a
+ * schedule may begin anew. While the learning rate warms up, the present is the level. Bounded
+ * influence as of {@link LogHolt}.
  *
  * <p>Cannot see: runs that do not publish norms of weights and updates; a step of one layer that is
- * small beside those of the others; the warm-up.
+ * small beside those of the others; the warm-up; that a rate was raised so far on purpose.
  */
 public final class ExplodingUpdateDetector {
   private static final double GAIN = 0.05;
   private static final double CLIP = 3;
+  private static final double FADING = 0.001;
   private static final double LEAST_SCALE = 0.25;
 
   private ExplodingUpdateDetector() {}
@@ -50,8 +53,8 @@ public final class ExplodingUpdateDetector {
    * @param onset first step of the episode
    * @param hold quiet steps until the episode is over
    */
-  public record State(int seen, double level, double variance, long onset, int hold) {
-    static final State FRESH = new State(0, 0, 0, -1, 0);
+  public record State(int seen, double level, double variance, double peak, long onset, int hold) {
+    static final State FRESH = new State(0, 0, 0, Double.NEGATIVE_INFINITY, -1, 0);
   }
 
   static State observe(
@@ -61,15 +64,18 @@ public final class ExplodingUpdateDetector {
       return state;
     }
     double u = Octaves.log2(update);
-    if (state.seen() == 0 || conditions.restartsTrends()) {
+    if (state.seen() == 0 || conditions.isWarmingUp()) {
       int hold = out.hold(state.hold(), false, false);
-      return new State(state.seen() + 1, u, state.variance(), state.onset(), hold);
+      return new State(state.seen() + 1, u, state.variance(), u, state.onset(), hold);
     }
     boolean settled = state.seen() >= out.policy().warmUpSteps();
     double gain = Math.max(1 - Math.pow(1 - GAIN, reading.deltaSteps()), 1.0 / (state.seen() + 1));
     double s = Math.max(LEAST_SCALE, Math.sqrt(state.variance()));
-    double e = u - state.level();
-    double psi = settled ? Math.max(-CLIP * s, Math.min(CLIP * s, e)) : e;
+    double off = u - state.level();
+    double psi = settled ? Math.max(-CLIP * s, Math.min(CLIP * s, off)) : off;
+    double level = state.level() + gain * psi;
+    double faded = state.peak() - FADING * reading.deltaSteps();
+    double e = u - Math.max(state.level(), faded);
     boolean fires = settled && e > settings.rise() && e > settings.z() * s;
     boolean overHalf = e > settings.rise() / 2 && e > settings.z() / 2 * s;
     long onset = fires && state.hold() == 0 ? reading.stepNumber() : state.onset();
@@ -89,8 +95,9 @@ public final class ExplodingUpdateDetector {
     }
     return new State(
         state.seen() + 1,
-        state.level() + gain * psi,
+        level,
         (1 - gain) * state.variance() + gain * psi * psi,
+        Math.max(level, faded),
         onset,
         out.hold(state.hold(), fires, overHalf));
   }

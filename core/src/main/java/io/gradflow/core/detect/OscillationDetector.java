@@ -36,7 +36,7 @@ public final class OscillationDetector {
    * @param steps published steps in a row
    */
   public record Settings(double cosine, int steps) {
-    static final Settings DEFAULT = new Settings(0.5, 5);
+    static final Settings DEFAULT = new Settings(0.7, 5);
 
     /** Checks the ranges. */
     public Settings {
