@@ -360,8 +360,8 @@ public final class IncidentTracker {
         incident.resolvedStep(),
         root.layer(),
         root.rank(),
-        null,
-        null,
+        root.host(),
+        root.device(),
         incident.suspects(),
         incident.chain(),
         new Alert.Evidence(
