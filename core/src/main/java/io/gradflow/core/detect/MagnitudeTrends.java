@@ -7,6 +7,7 @@ import static io.gradflow.core.detect.FindingKind.EXPLODING_DEPTH;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SHIFT;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_TREND;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_UPDATE;
+import static io.gradflow.core.detect.FindingKind.EXPLODING_WEIGHTS;
 import static io.gradflow.core.detect.FindingKind.OSCILLATION;
 import static io.gradflow.core.detect.FindingKind.PLATEAU;
 import static io.gradflow.core.detect.FindingKind.UNDERFLOW;
@@ -38,7 +39,8 @@ public record MagnitudeTrends(
     OscillationDetector.State oscillation,
     ClipSaturationDetector.State clipSaturation,
     RouterCollapseDetector.State routers,
-    ExplodingUpdateDetector.State explodingUpdate) {
+    ExplodingUpdateDetector.State explodingUpdate,
+    ExplodingWeightsDetector.State explodingWeights) {
   private static final double SLOW = 10;
   private static final double SLOWER = 100;
 
@@ -57,7 +59,8 @@ public record MagnitudeTrends(
         OscillationDetector.State.of(layers),
         ClipSaturationDetector.State.FRESH,
         RouterCollapseDetector.State.of(layers),
-        ExplodingUpdateDetector.State.FRESH);
+        ExplodingUpdateDetector.State.FRESH,
+        ExplodingWeightsDetector.State.of(layers));
   }
 
   /** With the conditions and the loss of a step, be it one that trends see or not. */
@@ -76,7 +79,8 @@ public record MagnitudeTrends(
         oscillation,
         clipSaturation,
         routers,
-        explodingUpdate);
+        explodingUpdate,
+        explodingWeights);
   }
 
   /** Lets the detectors of faults see a step. */
@@ -91,6 +95,7 @@ public record MagnitudeTrends(
         reading, baseline, conditions, loss, explodingShift, policy.explodingShift(), out);
     UnderflowDetector.observe(reading, underflow, policy.underflow(), out);
     OscillationDetector.observe(reading, loss, oscillation, policy.oscillation(), out);
+    ExplodingWeightsDetector.observe(reading, explodingWeights, policy.explodingWeights(), out);
     RouterCollapseDetector.observe(reading, routers, policy.deadLayer(), out);
     var after =
         new MagnitudeTrends(
@@ -108,7 +113,8 @@ public record MagnitudeTrends(
             ClipSaturationDetector.observe(reading, clipSaturation, policy.clipSaturation(), out),
             routers,
             ExplodingUpdateDetector.observe(
-                reading, conditions, explodingUpdate, policy.explodingUpdate(), out));
+                reading, conditions, explodingUpdate, policy.explodingUpdate(), out),
+            explodingWeights);
     after.faultsStayActive(out);
     return after;
   }
@@ -147,7 +153,8 @@ public record MagnitudeTrends(
             oscillation,
             clipSaturation,
             routers,
-            explodingUpdate);
+            explodingUpdate,
+            explodingWeights);
     after.adviceStaysActive(out);
     return after;
   }
@@ -166,6 +173,7 @@ public record MagnitudeTrends(
     out.activeIfAny(EXPLODING_SHIFT, explodingShift.hold());
     out.activeIfAny(UNDERFLOW, underflow.hold());
     out.activeIfAny(OSCILLATION, oscillation.hold());
+    out.activeIfAny(EXPLODING_WEIGHTS, explodingWeights.hold());
     out.activeIfAny(DEAD_LAYER, routers.hold());
     activeIf(explodingDepth.hold() > 0, EXPLODING_DEPTH, out);
     activeIf(explodingUpdate.hold() > 0, EXPLODING_UPDATE, out);

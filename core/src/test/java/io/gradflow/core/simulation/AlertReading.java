@@ -62,6 +62,7 @@ final class AlertReading {
         usual.adviceLossScale(),
         usual.adviceBatchSize(),
         usual.explodingShift(),
+        usual.explodingWeights(),
         usual.explodingUpdate(),
         usual.explodingDepth(),
         usual.explodingAbsolute(),
