@@ -2,6 +2,8 @@ package io.gradflow.core.detect;
 
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SPIKE;
 
+import java.util.Arrays;
+
 /**
  * {@link FindingKind#EXPLODING_SPIKE}: a layer's gradient is suddenly many times what its baseline
  * expects.
@@ -16,6 +18,10 @@ import static io.gradflow.core.detect.FindingKind.EXPLODING_SPIKE;
  * reported only once 2 of the next 3 steps agree, or when the loss is raised in the same step. For
  * ten steps after a change of the run's {@link Conditions}, {@code rise} counts double.
  *
+ * <p>What all layers share, the median of e if there are four or more and it is at most 2 octaves,
+ * is taken off while the run sends a loss that is not raised: so a change of rate or batch looks
+ * that nobody declares.
+ *
  * <p>Cannot see: growth slow enough for the baseline to follow; a spike within the warm-up or of a
  * layer as noisy as the spike is high; a gradient that is small again by the time of the next
  * sampled step.
@@ -25,6 +31,9 @@ public final class ExplodingSpikeDetector {
   private static final int WINDOW_MASK = 0b1111;
 
   private static final int CONFIRMED = 3;
+
+  private static final double MOST_SHARED = 2;
+  private static final int LEAST_SHARERS = 4;
 
   private ExplodingSpikeDetector() {}
 
@@ -65,7 +74,11 @@ public final class ExplodingSpikeDetector {
       State state,
       Settings settings,
       Verdicts out) {
-    double least = conditions.isSettling() ? 2 * settings.rise() : settings.rise();
+    double usual = conditions.isSettling() ? 2 * settings.rise() : settings.rise();
+    double least = usual;
+    if (loss.isSent() && !loss.raised() && anyHit(baseline, state, settings, usual, out)) {
+      least += shared(baseline, state.hits().length);
+    }
     var ranking = new Ranking();
     for (int i = 0; i < state.hits().length; i++) {
       double e = baseline.surprise(i);
@@ -73,9 +86,8 @@ public final class ExplodingSpikeDetector {
         continue;
       }
       double z = e / baseline.scale(i);
-      boolean judged = baseline.seenBefore(i) >= out.policy().warmUpSteps();
-      boolean hit = judged && z > settings.z() && e > least;
-      boolean overHalf = z > settings.z() / 2 && e > least / 2;
+      boolean hit = isHit(baseline, i, settings, least, out);
+      boolean overHalf = z > settings.z() / 2 && e > usual / 2;
       state.hits()[i] = (state.hits()[i] << 1 | (hit ? 1 : 0)) & WINDOW_MASK;
       boolean fires =
           hit && (!reading.table().spikesByNature(i) || loss.raised() || isConfirmed(state, i));
@@ -107,6 +119,41 @@ public final class ExplodingSpikeDetector {
       }
     }
     return judged == 0 ? null : Double.valueOf((double) over / judged);
+  }
+
+  private static boolean isHit(
+      LogHolt baseline, int i, Settings settings, double least, Verdicts out) {
+    double e = baseline.surprise(i);
+    return e > least
+        && e / baseline.scale(i) > settings.z()
+        && baseline.seenBefore(i) >= out.policy().warmUpSteps();
+  }
+
+  private static boolean anyHit(
+      LogHolt baseline, State state, Settings settings, double least, Verdicts out) {
+    for (int i = 0; i < state.hits().length; i++) {
+      if (isHit(baseline, i, settings, least, out)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Octaves by which all layers exceed what was expected of them, as far as that is no fault. */
+  private static double shared(LogHolt baseline, int layers) {
+    double[] surprises = new double[layers];
+    int size = 0;
+    for (int i = 0; i < layers; i++) {
+      if (!Double.isNaN(baseline.surprise(i))) {
+        surprises[size++] = baseline.surprise(i);
+      }
+    }
+    if (size < LEAST_SHARERS) {
+      return 0;
+    }
+    Arrays.sort(surprises, 0, size);
+    double median = (surprises[(size - 1) / 2] + surprises[size / 2]) / 2;
+    return median > 0 && median <= MOST_SHARED ? median : 0;
   }
 
   private static boolean isConfirmed(State state, int i) {

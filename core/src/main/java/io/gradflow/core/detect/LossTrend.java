@@ -106,6 +106,6 @@ public record LossTrend(
   }
 
   private double gain(double perStep, long d) {
-    return Math.max(1 - Math.pow(1 - perStep, d), 1.0 / (seen + 1));
+    return Math.max(1 - Math.pow(1 - perStep, (double) d), 1.0 / (seen + 1));
   }
 }

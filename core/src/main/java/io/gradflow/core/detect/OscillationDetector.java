@@ -103,7 +103,7 @@ public final class OscillationDetector {
     }
     long d = state.last()[i] == 0 ? 1 : reading.stepNumber() + 1 - state.last()[i];
     state.last()[i] = reading.stepNumber() + 1;
-    state.mean()[i] += (1 - Math.pow(1 - GAIN, d)) * (cosine - state.mean()[i]);
+    state.mean()[i] += (1 - Math.pow(1 - GAIN, (double) d)) * (cosine - state.mean()[i]);
     boolean over = state.mean()[i] < -settings.cosine() && !loss.isImproving();
     state.run()[i] = over ? state.run()[i] + 1 : 0;
     state.onset()[i] = state.run()[i] == 1 ? reading.stepNumber() : state.onset()[i];

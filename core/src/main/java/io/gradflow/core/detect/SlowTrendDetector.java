@@ -240,7 +240,7 @@ public final class SlowTrendDetector {
       double rise = own.fit - state.low()[i];
       boolean standsOut =
           loss.isRising()
-              || relative.fit - state.lowApart()[i] > up.apart() && !reading.table().zeroInit(i);
+              || (relative.fit - state.lowApart()[i] > up.apart() && !reading.table().zeroInit(i));
       boolean grows =
           own.slope > upSlope && own.t > up.t() && rise > up.rise() && standsOut && !young;
       boolean halfGrows =

@@ -71,12 +71,12 @@ public final class VanishingAbsoluteAdvisor {
     for (int i : table.weights()) {
       double ratio = LayerSignal.UPDATE_RATIO.of(reading.step(), i);
       double rms = Math.pow(2, reading.x()[i]);
-      boolean known = ratio > 0 || !Double.isNaN(least) && !Double.isNaN(rms);
+      boolean known = ratio > 0 || (!Double.isNaN(least) && !Double.isNaN(rms));
       if (!known) {
         continue;
       }
-      boolean over = ratio > 0 && ratio < settings.ratio() || rms < least;
-      boolean overHalf = ratio > 0 && ratio < 2 * settings.ratio() || rms < 2 * least;
+      boolean over = (ratio > 0 && ratio < settings.ratio()) || rms < least;
+      boolean overHalf = (ratio > 0 && ratio < 2 * settings.ratio()) || rms < 2 * least;
       state.run()[i] = over ? state.run()[i] + 1 : 0;
       state.onset()[i] = state.run()[i] == 1 ? reading.stepNumber() : state.onset()[i];
       boolean fires = state.run()[i] >= settings.steps();

@@ -27,17 +27,22 @@ class LittleLastsTest {
 
   /** What goes wrong with the one step. */
   private enum Wrong {
-    NAN(s -> s.nan(1, "block3.weight", "block2.weight")),
-    INF(s -> s.nan(1, "block3.weight").loss(Double.POSITIVE_INFINITY)),
-    ALL_ZERO(LittleLastsTest::zero),
-    A_RANK_MISSING(s -> s.missing(2)),
-    ITS_SLICES_MISSING(s -> incomplete(s.missing(2))),
-    SKIPPED(s -> s.nan(0, "block6.weight").skipped());
+    NAN,
+    INF,
+    ALL_ZERO,
+    A_RANK_MISSING,
+    ITS_SLICES_MISSING,
+    SKIPPED;
 
-    private final UnaryOperator<SimulatedRun.Draft> change;
-
-    Wrong(UnaryOperator<SimulatedRun.Draft> change) {
-      this.change = change;
+    SimulatedRun.Draft change(SimulatedRun.Draft s) {
+      return switch (this) {
+        case NAN -> s.nan(1, "block3.weight", "block2.weight");
+        case INF -> s.nan(1, "block3.weight").loss(Double.POSITIVE_INFINITY);
+        case ALL_ZERO -> zero(s);
+        case A_RANK_MISSING -> s.missing(2);
+        case ITS_SLICES_MISSING -> incomplete(s.missing(2));
+        case SKIPPED -> s.nan(0, "block6.weight").skipped();
+      };
     }
   }
 
@@ -97,7 +102,7 @@ class LittleLastsTest {
     for (Fault fault : faults()) {
       for (long seed = 0; seed < SEEDS; seed++) {
         SimulatedRun undisturbed = run(seed, fault, UnaryOperator.identity());
-        SimulatedRun disturbed = run(seed, fault, wrong.change);
+        SimulatedRun disturbed = run(seed, fault, wrong::change);
 
         assertSame(fault, verdicts(disturbed), verdicts(undisturbed));
         assertSame(fault, verdicts(undisturbed), verdicts(disturbed));
@@ -117,7 +122,7 @@ class LittleLastsTest {
     for (long seed = 0; seed < SEEDS; seed++) {
       Fault none = new Fault(null, UnaryOperator.identity());
       Baselines undisturbed = baselines(seed, none, UnaryOperator.identity());
-      Baselines disturbed = baselines(seed, none, wrong.change);
+      Baselines disturbed = baselines(seed, none, wrong::change);
       for (int i = 0; i < undisturbed.level().length; i++) {
         double s = Math.sqrt(undisturbed.variance()[i]);
         assertThat(disturbed.level()[i]).isCloseTo(undisturbed.level()[i], within(0.1 * s));
@@ -168,7 +173,8 @@ class LittleLastsTest {
           }
           assertThat(said)
               .as(fault.kind() + " at step " + step)
-              .allMatch(s -> everywhere && !s.startsWith(fault.kind().name()) || near.contains(s));
+              .allMatch(
+                  s -> (everywhere && !s.startsWith(fault.kind().name())) || near.contains(s));
         });
   }
 

@@ -18,6 +18,7 @@ import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerKind;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.function.UnaryOperator;
@@ -214,7 +215,7 @@ class MagnitudeTest {
       assertThat(run.alerts().get(0).severity()).isEqualTo(Severity.INFO);
       var warmingUp =
           new SimulatedRun(seed, 0.2)
-              .steps(100, s -> s.updates().update("block2.weight", -18).rates(1 + s.number()));
+              .steps(100, s -> s.updates().update("block2.weight", -18).rates(1.0 + s.number()));
       assertThat(warmingUp.findings()).isEmpty();
     }
   }
@@ -338,7 +339,7 @@ class MagnitudeTest {
     }
   }
 
-  /** Block 1 to 4 are experts behind the router of block 0; those of 5 to 7 have none. */
+  /** The weights of blocks 1 to 6 are experts behind a router, the weight of block 0. */
   private static Manifest experts() {
     return SimulatedRun.manifest(
         l ->
@@ -474,7 +475,7 @@ class MagnitudeTest {
     var table = LayerTable.of(SimulatedRun.manifest(UnaryOperator.identity()));
     var run = new SimulatedRun(1, 0.2).healthy(100);
     RunTrends released = new RunTrends(1, List.of(released(run.trends().lanes().get(0))));
-    var findings = new java.util.ArrayList<Finding>();
+    var findings = new ArrayList<Finding>();
 
     for (int i = 0; i < 300; i++) {
       var judgement =

@@ -156,10 +156,9 @@ class NothingOpensTest {
       var random = new Random(seed);
       var healthy = learning(seed);
       var run = new SimulatedRun(seed, 0.4).steps(300, healthy);
-      run.shiftAll(-1.5 * random.nextDouble());
+      run.shiftAll(-1.5 * random.nextDouble()).noise(0.4 / Math.sqrt(8));
       for (int i = 0; i < 500; i++) {
         boolean first = i == 0;
-        // What is left of the noise: half of it is taken back from each layer's own draw.
         run.steps(1, s -> changed(healthy.apply(s), told, first, 256, 0.01));
       }
 
@@ -174,9 +173,7 @@ class NothingOpensTest {
       var random = new Random(seed);
       var healthy = learning(seed);
       var run = new SimulatedRun(seed, 0.2).steps(300, s -> healthy.apply(s).rates(0.01));
-      // Nothing tells a small explosion of everything from an untold change: see the page.
-      double most = told == Told.BY_NOTHING ? 0.5 : 1.5;
-      run.shiftAll(random.nextDouble() * (most + 1.5) - 1.5);
+      run.shiftAll(3 * random.nextDouble() - 1.5);
       for (int i = 0; i < 500; i++) {
         boolean first = i == 0;
         double rate = told == Told.BY_ITS_VALUE ? 0.001 : 0.01;

@@ -42,7 +42,7 @@ public final class SimulatedRun {
   private LayerTable table;
   private final int worldSize;
   private final double[] level;
-  private final double noise;
+  private double noise;
   private final Random random;
   private final IncidentTracker tracker = new IncidentTracker(IncidentPolicy.DEFAULT);
   private final List<Alert> alerts = new ArrayList<>();
@@ -192,6 +192,12 @@ public final class SimulatedRun {
 
   public SimulatedRun policy(DetectionPolicy newPolicy) {
     policy = newPolicy;
+    return this;
+  }
+
+  /** From now on layers scatter by so many octaves. */
+  public SimulatedRun noise(double octaves) {
+    noise = octaves;
     return this;
   }
 
