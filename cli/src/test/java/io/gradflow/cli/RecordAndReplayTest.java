@@ -176,7 +176,8 @@ class RecordAndReplayTest {
         .isEqualTo(
             "gradflow: %s: the file ends early: expected a whole block after 0 records, got its beginning; copy or record it again%n",
             cut);
-    bytes[bytes.length / 2] ^= 0x55;
+    // Among the records: before them lie the schemas, whose descriptions may say anything.
+    bytes[bytes.length - 100] ^= 0x55;
     Path damaged = Files.write(folder.resolve("damaged"), bytes);
     assertThat(replay(damaged.toString())).isEqualTo(1);
     assertThat(err.toString()).startsWith("gradflow: " + damaged + ": ").hasLineCount(1);

@@ -258,6 +258,8 @@ public final class RunDetector {
     var spots = new ArrayList<String>();
     if (!table.reportsLocal()) {
       spots.add("no LOCAL shards: ranks cannot be told apart");
+    } else if (table.workers() < RankDivergenceDetector.MIN_PEERS) {
+      spots.add("fewer than three workers: of two that differ nobody knows which is sick");
     }
     if (step.scalars().loss() == null) {
       spots.add("no loss: a NaN of the forward pass looks like one of the backward pass");

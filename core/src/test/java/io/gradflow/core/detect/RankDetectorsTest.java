@@ -272,6 +272,9 @@ class RankDetectorsTest {
             .steps(100, ranked(ranks -> ranks.zero(1)));
 
     assertThat(of(run, RANK_DIVERGENCE)).isEmpty();
+    run.steps(1, step -> ranked(UnaryOperator.identity()).apply(step.nan(1, "block1.weight")));
+    assertThat(run.verdicts().get(300).blindSpots())
+        .contains("fewer than three workers: of two that differ nobody knows which is sick");
   }
 
   @Test
