@@ -13,8 +13,8 @@ import io.gradflow.core.shard.NonFinite;
  * <p>A NaN of the forward pass reaches the loss and from there every layer, so that nothing can be
  * said of its origin. A NaN of the backward pass spreads from its layer towards the input only.
  * Therefore a layer is named only when the loss is finite and some layer nearer the loss is finite;
- * it is the affected layer of the greatest depth. A rank is named only from LOCAL shards: the owner
- * of a slice of the reduced gradient is no culprit.
+ * it is the affected layer of the greatest depth, of several the last in forward order. A rank is
+ * named only from LOCAL shards: the owner of a slice of the reduced gradient is no culprit.
  *
  * <p>A step that the trainer declares skipped (a loss scaler that overflowed) is no fault until
  * {@code skips} come in a row. {@code sustained} non-finite steps in a row are critical.
@@ -207,11 +207,14 @@ public final class NonFiniteDetector {
     return false;
   }
 
-  /** Position of the affected layer of the greatest depth. */
+  /**
+   * Position of the affected layer of the greatest depth; of several the last in forward order, for
+   * a fault in what comes before would have left it finite.
+   */
   private static int deepest(LayerTable table, NonFinite bad) {
     int deepest = 0;
     for (int k = 1; k < bad.layers().length; k++) {
-      if (table.depth(bad.layers()[k]) > table.depth(bad.layers()[deepest])) {
+      if (table.depth(bad.layers()[k]) >= table.depth(bad.layers()[deepest])) {
         deepest = k;
       }
     }

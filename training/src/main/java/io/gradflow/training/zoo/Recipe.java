@@ -173,7 +173,7 @@ record Recipe(
     return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 12)
         .scheduled((rate, steps) -> Schedule.constant(rate))
         .withRanks(draw.chance(.5) ? slices : 2 * slices)
-        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.1, .16)));
+        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.16, .25)));
   }
 
   /** A network that cannot learn, and its twin, which differs in what is wrong alone. */
