@@ -53,7 +53,6 @@ final class Publishing implements ZooObserver {
   private final List<String> streams;
   private final List<List<Parameter>> parameters;
   private final boolean everyReplica;
-  private final boolean announcesThaw;
   private final Delivery delivery;
   private final NormMachines machines;
   private final Consumer<Manifest> manifests;
@@ -100,7 +99,6 @@ final class Publishing implements ZooObserver {
     this.manifests = manifests;
     SplittableRandom random = new SplittableRandom(runId.hashCode() * 31L + options.seed());
     everyReplica = random.nextBoolean() || options.tensorParallel() > 1;
-    announcesThaw = random.nextBoolean();
     machines =
         new NormMachines(
             runId,
@@ -146,7 +144,7 @@ final class Publishing implements ZooObserver {
       lane = new Stream(step.attempt());
       lanes.put(step.stream(), lane);
     }
-    boolean thawed = announcesThaw && !Arrays.equals(lane.trainable, step.trainable());
+    boolean thawed = !Arrays.equals(lane.trainable, step.trainable());
     if (lane.manifest == null || thawed) {
       lane.trainable = step.trainable().clone();
       lane.manifest = manifest(step);

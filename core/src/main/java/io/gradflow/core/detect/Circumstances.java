@@ -20,6 +20,9 @@ import java.util.List;
  * @param headroom octaves between the largest magnitude and the end of the format; null if unknown
  * @param risen share of the layers with a baseline that stand over half the thresholds of {@link
  *     FindingKind#EXPLODING_SPIKE}; null in a step that trends do not see
+ * @param pull L2 norm of the gradient over that of the weights, of the layers that say both; null
+ *     if unknown
+ * @param update likewise of what the last update changed
  * @param events of the run that precede this step and follow the previous one
  */
 public record Circumstances(
@@ -31,6 +34,8 @@ public record Circumstances(
     boolean float16,
     Double headroom,
     Double risen,
+    Double pull,
+    Double update,
     List<RunEvent> events) {
 
   static Circumstances of(LayerTable table, Step step, Double risen) {
@@ -46,6 +51,29 @@ public record Circumstances(
         table.isFloat16(),
         signals == null || Double.isNaN(signals.headroom()) ? null : signals.headroom(),
         risen,
+        overWeights(step, step.norms().l2()),
+        updateOverWeights(step),
         step.events());
+  }
+
+  /** L2 norm of the last update over that of the weights; null if unknown. */
+  static Double updateOverWeights(Step step) {
+    return step.signals() == null ? null : overWeights(step, step.signals().updateNorm());
+  }
+
+  private static Double overWeights(Step step, double[] norms) {
+    double[] weights = step.signals() == null ? null : step.signals().weightNorm();
+    if (weights == null || norms == null) {
+      return null;
+    }
+    double over = 0;
+    double under = 0;
+    for (int layer = 0; layer < weights.length; layer++) {
+      if (Double.isFinite(norms[layer]) && Double.isFinite(weights[layer])) {
+        over += norms[layer] * norms[layer];
+        under += weights[layer] * weights[layer];
+      }
+    }
+    return under > 0 ? Double.valueOf(Math.sqrt(over / under)) : null;
   }
 }

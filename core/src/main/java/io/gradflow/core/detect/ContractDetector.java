@@ -165,7 +165,7 @@ public final class ContractDetector {
     double norm = norm(table, step, others);
     Row wrong = judged.norm(state.norm(), norm);
     Row unclipped = judged.clip(state.clip(), norm);
-    Row uneven = judged.coefficients(state.coefficients());
+    Row uneven = judged.coefficients(state.coefficients(), norm);
     Row unchanged = judged.update(state.update());
     Row noMean = judged.mean(state.mean());
     boolean overHalf = streak > settings.steps() / 2.0 || judged.overHalf;
@@ -207,6 +207,9 @@ public final class ContractDetector {
 
   /** One step held against what the trainer declares. */
   private static final class Judged {
+    /** Frameworks add a little to the norm before they divide by it. */
+    private static final double ROUGHLY = 1e-2;
+
     private final LayerTable table;
     private final Step step;
     private final Settings settings;
@@ -290,7 +293,7 @@ public final class ContractDetector {
     }
 
     /** Ranks that clip to one norm all multiply by one coefficient. */
-    Row coefficients(Row before) {
+    Row coefficients(Row before, double norm) {
       Clip clip = step.scalars().clip();
       boolean known = clip != null && Clip.GLOBAL_NORM.equals(clip.mode());
       if (excused || !known || step.evidence() == null) {
@@ -299,7 +302,7 @@ public final class ContractDetector {
       int[] ranks = step.evidence().ranks();
       RankComparison comparison = step.evidence().comparison();
       double[] said = comparison == null ? null : comparison.clipCoef();
-      double most = said == null ? Double.NaN : mostCommon(said);
+      double most = said == null ? Double.NaN : right(said, clip, norm);
       int odd = -1;
       int others = 0;
       for (int i = 0; !Double.isNaN(most) && i < ranks.length; i++) {
@@ -333,6 +336,19 @@ public final class ContractDetector {
                     others == 1 ? "" : " %d more ranks differ.".formatted(others - 1)));
       }
       return row;
+    }
+
+    /** What follows from norm and limit, if any rank says so, else what most say. */
+    private double right(double[] said, Clip clip, double norm) {
+      if (clip.norm() != null && norm > 0) {
+        double due = Math.min(1, clip.norm() / norm);
+        for (double value : said) {
+          if (Math.abs(value - due) <= ROUGHLY * due) {
+            return value;
+          }
+        }
+      }
+      return mostCommon(said);
     }
 
     /** What three quarters of the ranks say, of three at least; NaN if there is no such thing. */

@@ -83,7 +83,7 @@ public final class ExplodingShiftDetector {
     boolean any = false;
     for (int i = 0; i < rises.length; i++) {
       double own = baseline.believed(i);
-      if (Double.isNaN(own)) {
+      if (Double.isNaN(own) || !reading.table().hasLevel(i)) {
         continue;
       }
       int n = baseline.seenBefore(i);

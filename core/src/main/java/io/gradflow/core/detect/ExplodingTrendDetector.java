@@ -26,6 +26,9 @@ import java.util.Arrays;
  * steps, before the base was last set: a step up is no line. Noise of successive steps is
  * correlated, which makes t too large; the rise does the work against false alarms.
  *
+ * <p>While the loss improves ({@link LossTrend}) the rise must be twice as large: layers that wake
+ * up as a network learns grow, too. Layers of fewer than four elements have no level, and no trend.
+ *
  * <p>A layer that spikes begins anew when the spike is over: a step up, to which the baseline takes
  * its time, would look like a trend. So do all layers when the run's {@link Conditions} change.
  *
@@ -34,6 +37,9 @@ import java.util.Arrays;
  */
 public final class ExplodingTrendDetector {
   private static final double NOISE_FLOOR = 0.001;
+
+  /** Layers that wake up while a network learns grow by an octave or three, and stay there. */
+  private static final double LEARNING = 2;
 
   private ExplodingTrendDetector() {}
 
@@ -104,6 +110,7 @@ public final class ExplodingTrendDetector {
       Reading reading,
       LogHolt baseline,
       Conditions conditions,
+      LossTrend loss,
       ExplodingSpikeDetector.State spikes,
       State state,
       Settings settings,
@@ -112,10 +119,11 @@ public final class ExplodingTrendDetector {
     double[] slopes = new double[state.w().length];
     double[] rises = new double[state.w().length];
     double decay = Math.pow(settings.memory(), reading.deltaSteps());
+    double needed = loss.isImproving() ? LEARNING * settings.rise() : settings.rise();
     for (int i = 0; i < slopes.length; i++) {
       age(state, i, reading.deltaSteps(), decay);
       double x = baseline.believed(i);
-      if (Double.isNaN(x)) {
+      if (Double.isNaN(x) || !reading.table().hasLevel(i)) {
         continue;
       }
       if (spikes.hold()[i] > 0 || conditions.restartsTrends()) {
@@ -148,8 +156,7 @@ public final class ExplodingTrendDetector {
       }
       double rise = fit - state.base()[i];
       boolean judged = state.seen()[i] > out.policy().warmUpSteps();
-      boolean fires =
-          judged && slope > settings.slope() && t > settings.t() && rise > settings.rise();
+      boolean fires = judged && slope > settings.slope() && t > settings.t() && rise > needed;
       boolean overHalf =
           slope > settings.slope() / 2 && t > settings.t() / 2 && rise > settings.rise() / 2;
       if (fires) {

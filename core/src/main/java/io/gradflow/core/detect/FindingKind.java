@@ -40,6 +40,10 @@ public enum FindingKind {
   ADVICE_BATCH_SIZE,
   /** A layer's gradient has settled far above its own level. */
   EXPLODING_SHIFT,
+  /** A layer's weights grow by more than their updates. */
+  EXPLODING_WEIGHTS,
+  /** The optimiser's step is suddenly many times what it was. */
+  EXPLODING_UPDATE,
   /** The gradient grows over the depth of the network, toward the input. */
   EXPLODING_DEPTH,
   /** Advice: gradients are large beside the weights. */

@@ -3,6 +3,8 @@ package io.gradflow.core.detect;
 import io.gradflow.core.norm.RankEvidence;
 import io.gradflow.core.norm.Step;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * In which layers of a step ranks stand out from all others: a step names the ranks that are
@@ -54,7 +56,7 @@ public final class LayerOutliers {
     if (evidence.outliersPerLayer() == 0 || evidence.histogramOffsets() == null) {
       return outliers;
     }
-    int[] peers = table.mesh().size() == 1 ? null : peers(table, ranks);
+    Peers peers = table.mesh().size() == 1 ? null : Peers.of(table, ranks);
     for (int layer = 0; layer < table.size(); layer++) {
       if (evidence.localRanks()[layer] >= RankDivergenceDetector.MIN_PEERS) {
         outliers.read(step, layer, ranks, peers, usual, settings);
@@ -63,10 +65,24 @@ public final class LayerOutliers {
     return outliers;
   }
 
-  /** How many peers each rank has, itself included; null where all ranks are peers. */
-  private static int[] peers(LayerTable table, int[] ranks) {
-    int[] groups = Arrays.stream(ranks).map(table::peersOf).toArray();
-    return Arrays.stream(groups).allMatch(group -> group == groups[0]) ? null : groups;
+  /**
+   * Which ranks are peers.
+   *
+   * @param group by row: a number that peers share
+   * @param size by row: how many these are
+   */
+  private record Peers(int[] group, int[] size) {
+    /** Null where all ranks are peers. */
+    static Peers of(LayerTable table, int[] ranks) {
+      int[] group = Arrays.stream(ranks).map(table::peersOf).toArray();
+      Map<Integer, Integer> sizes = new HashMap<>();
+      for (int each : group) {
+        sizes.merge(each, 1, Integer::sum);
+      }
+      return sizes.size() == 1
+          ? null
+          : new Peers(group, Arrays.stream(group).map(sizes::get).toArray());
+    }
   }
 
   /** The layer in which the rank is far out, and farthest; -1 if in none. */
@@ -88,7 +104,7 @@ public final class LayerOutliers {
       Step step,
       int layer,
       int[] ranks,
-      int[] groups,
+      Peers peers,
       Usual usual,
       RankDivergenceDetector.Settings settings) {
     RankEvidence evidence = step.evidence();
@@ -112,7 +128,7 @@ public final class LayerOutliers {
       if (!stands
           || row < 0
           || Arrays.binarySearch(step.missingRanks(), rank) >= 0
-          || (groups != null && isShared(evidence, ranks, groups, from, to, row, median, above))) {
+          || (peers != null && isShared(evidence, ranks, peers, from, to, row, median, above))) {
         continue;
       }
       standing[row]++;
@@ -127,7 +143,7 @@ public final class LayerOutliers {
   private static boolean isShared(
       RankEvidence evidence,
       int[] ranks,
-      int[] groups,
+      Peers peers,
       int from,
       int to,
       int row,
@@ -137,13 +153,12 @@ public final class LayerOutliers {
     for (int i = from; i < to && evidence.outlierRanks()[i] >= 0; i++) {
       int other = Arrays.binarySearch(ranks, evidence.outlierRanks()[i]);
       if (other >= 0
-          && groups[other] == groups[row]
+          && peers.group()[other] == peers.group()[row]
           && evidence.outlierLog2Rms()[i] - median > above / 2) {
         beside++;
       }
     }
-    long peers = Arrays.stream(groups).filter(group -> group == groups[row]).count();
-    return 2 * beside >= Math.min(peers, to - from);
+    return 2 * beside >= Math.min(peers.size()[row], to - from);
   }
 
   /** Exact if the step names all ranks, else to a sixteenth of an octave. */

@@ -25,6 +25,12 @@ public final class LayerTable {
   /** Fewer layers of a kind than this have no median worth comparing with. */
   private static final int MIN_PEERS = 4;
 
+  /**
+   * The gradient of fewer elements passes through zero whenever it changes its sign: its logarithm
+   * has no level that trends could be of.
+   */
+  private static final long MIN_ELEMENTS = 4;
+
   private static final String FLOAT16 = "float16";
 
   /**
@@ -212,6 +218,11 @@ public final class LayerTable {
     return elements[layer];
   }
 
+  /** Whether the layer is large enough for its gradient to have a level. */
+  boolean hasLevel(int layer) {
+    return elements[layer] >= MIN_ELEMENTS;
+  }
+
   /** Whether an all-zero gradient of this layer is a fault. */
   boolean mayDie(int layer) {
     return mayDie[layer];
@@ -326,6 +337,11 @@ public final class LayerTable {
    */
   List<Peers> peers() {
     return peers;
+  }
+
+  /** Whether it is a trained weight layer. */
+  boolean isWeight(int layer) {
+    return Arrays.binarySearch(weights, layer) >= 0;
   }
 
   /** Trained weight layers. */

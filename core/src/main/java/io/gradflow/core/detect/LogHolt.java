@@ -20,9 +20,10 @@ import java.util.Arrays;
  * {@code 1 - (1 - gain)^d}, the slope's divided by d. In the first steps gains are at least 1/n and
  * nothing is clipped: there is no scale yet to clip by.
  *
- * <p>Because of the clipping a spike of any size moves the baseline by no more than 0.3 s. A layer
- * without a value keeps its baseline. While levels may shift because of what the run does ({@link
- * Conditions}), up to 2 octaves are believed at once and the level's gain is 0.3.
+ * <p>Because of the clipping a spike of any size moves the baseline by no more than 0.3 s. Of a
+ * layer without a value the baseline is what was expected. While levels may shift because of what
+ * the run does ({@link Conditions}), up to 2 octaves are believed at once and the level's gain is
+ * 0.3.
  */
 final class LogHolt {
   private static final double DAMPING = 0.98;
@@ -65,6 +66,10 @@ final class LogHolt {
     for (int i = 0; i < x.length; i++) {
       if (!Double.isNaN(x[i])) {
         step.observe(i, x[i], damping, damped, levelGain, slopeGain, scaleGain, leastClip);
+      } else {
+        // Time goes on without a value, too.
+        state.level()[i] += damping * state.slope()[i];
+        state.slope()[i] *= damped;
       }
     }
     return step;

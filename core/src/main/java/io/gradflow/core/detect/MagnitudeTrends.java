@@ -6,6 +6,8 @@ import static io.gradflow.core.detect.FindingKind.EXPLODING_ABSOLUTE;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_DEPTH;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SHIFT;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_TREND;
+import static io.gradflow.core.detect.FindingKind.EXPLODING_UPDATE;
+import static io.gradflow.core.detect.FindingKind.EXPLODING_WEIGHTS;
 import static io.gradflow.core.detect.FindingKind.OSCILLATION;
 import static io.gradflow.core.detect.FindingKind.PLATEAU;
 import static io.gradflow.core.detect.FindingKind.UNDERFLOW;
@@ -35,8 +37,10 @@ public record MagnitudeTrends(
     PlateauAdvisor.State plateau,
     UnderflowDetector.State underflow,
     OscillationDetector.State oscillation,
-    InARow clipSaturation,
-    RouterCollapseDetector.State routers) {
+    ClipSaturationDetector.State clipSaturation,
+    RouterCollapseDetector.State routers,
+    ExplodingUpdateDetector.State explodingUpdate,
+    ExplodingWeightsDetector.State explodingWeights) {
   private static final double SLOW = 10;
   private static final double SLOWER = 100;
 
@@ -53,8 +57,10 @@ public record MagnitudeTrends(
         PlateauAdvisor.State.FRESH,
         UnderflowDetector.State.of(layers),
         OscillationDetector.State.of(layers),
-        InARow.NONE,
-        RouterCollapseDetector.State.of(layers));
+        ClipSaturationDetector.State.FRESH,
+        RouterCollapseDetector.State.of(layers),
+        ExplodingUpdateDetector.State.FRESH,
+        ExplodingWeightsDetector.State.of(layers));
   }
 
   /** With the conditions and the loss of a step, be it one that trends see or not. */
@@ -72,7 +78,9 @@ public record MagnitudeTrends(
         underflow,
         oscillation,
         clipSaturation,
-        routers);
+        routers,
+        explodingUpdate,
+        explodingWeights);
   }
 
   /** Lets the detectors of faults see a step. */
@@ -86,7 +94,8 @@ public record MagnitudeTrends(
     ExplodingShiftDetector.observe(
         reading, baseline, conditions, loss, explodingShift, policy.explodingShift(), out);
     UnderflowDetector.observe(reading, underflow, policy.underflow(), out);
-    OscillationDetector.observe(reading, oscillation, policy.oscillation(), out);
+    OscillationDetector.observe(reading, loss, oscillation, policy.oscillation(), out);
+    ExplodingWeightsDetector.observe(reading, explodingWeights, policy.explodingWeights(), out);
     RouterCollapseDetector.observe(reading, routers, policy.deadLayer(), out);
     var after =
         new MagnitudeTrends(
@@ -102,7 +111,10 @@ public record MagnitudeTrends(
             underflow,
             oscillation,
             ClipSaturationDetector.observe(reading, clipSaturation, policy.clipSaturation(), out),
-            routers);
+            routers,
+            ExplodingUpdateDetector.observe(
+                reading, conditions, explodingUpdate, policy.explodingUpdate(), out),
+            explodingWeights);
     after.faultsStayActive(out);
     return after;
   }
@@ -140,7 +152,9 @@ public record MagnitudeTrends(
             underflow,
             oscillation,
             clipSaturation,
-            routers);
+            routers,
+            explodingUpdate,
+            explodingWeights);
     after.adviceStaysActive(out);
     return after;
   }
@@ -159,9 +173,11 @@ public record MagnitudeTrends(
     out.activeIfAny(EXPLODING_SHIFT, explodingShift.hold());
     out.activeIfAny(UNDERFLOW, underflow.hold());
     out.activeIfAny(OSCILLATION, oscillation.hold());
+    out.activeIfAny(EXPLODING_WEIGHTS, explodingWeights.hold());
     out.activeIfAny(DEAD_LAYER, routers.hold());
     activeIf(explodingDepth.hold() > 0, EXPLODING_DEPTH, out);
-    activeIf(clipSaturation.hold() > 0, CLIP_SATURATION, out);
+    activeIf(explodingUpdate.hold() > 0, EXPLODING_UPDATE, out);
+    activeIf(clipSaturation.row().hold() > 0, CLIP_SATURATION, out);
   }
 
   private void adviceStaysActive(Verdicts out) {

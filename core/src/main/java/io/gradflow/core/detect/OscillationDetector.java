@@ -13,10 +13,13 @@ import io.gradflow.core.norm.StepSignals;
  * </pre>
  *
  * It fires when c is below {@code -cosine} for {@code steps} published steps that have a cosine, of
- * the whole gradient (then no layer is named), or else of single layers. Beginning at 0, c needs
- * more than {@code steps} cosines near -1: there is no other warm-up. Source: LeCun, Simard and
- * Pearlmutter (1993), "Automatic learning rate maximization by on-line estimation of the Hessian's
- * eigenvectors": beyond twice the inverse curvature steps overshoot and gradients change sign.
+ * the whole gradient (then no layer is named), or else of single trained weights, and the loss does
+ * not improve: networks learn well at rates at which single directions swing (Cohen et al. 2021,
+ * "Gradient descent on neural networks typically occurs at the edge of stability"). Beginning at 0,
+ * c needs more than {@code steps} cosines near -1: there is no other warm-up. Source: LeCun, Simard
+ * and Pearlmutter (1993), "Automatic learning rate maximization by on-line estimation of the
+ * Hessian's eigenvectors": beyond twice the inverse curvature steps overshoot and gradients change
+ * sign.
  *
  * <p>Cannot see: runs without dot products or sketches; swings that take several steps there and
  * back; an oscillation sampled at every second step, which looks like none.
@@ -33,7 +36,7 @@ public final class OscillationDetector {
    * @param steps published steps in a row
    */
   public record Settings(double cosine, int steps) {
-    static final Settings DEFAULT = new Settings(0.5, 5);
+    static final Settings DEFAULT = new Settings(0.7, 5);
 
     /** Checks the ranges. */
     public Settings {
@@ -62,16 +65,18 @@ public final class OscillationDetector {
     }
   }
 
-  static void observe(Reading reading, State state, Settings settings, Verdicts out) {
+  static void observe(
+      Reading reading, LossTrend loss, State state, Settings settings, Verdicts out) {
     StepSignals signals = reading.step().signals();
     if (signals != null) {
       int whole = reading.table().size();
       boolean wholeFires =
           signals.run() != null
-              && fires(reading, signals.run().cosine(), whole, state, settings, out);
+              && fires(reading, signals.run().cosine(), whole, loss, state, settings, out);
       var ranking = new Ranking();
       for (int i = 0; signals.cosine() != null && i < whole; i++) {
-        if (fires(reading, signals.cosine()[i], i, state, settings, out)) {
+        if (reading.table().isWeight(i)
+            && fires(reading, signals.cosine()[i], i, loss, state, settings, out)) {
           ranking.add(i, state.onset()[i], -state.mean()[i]);
         }
       }
@@ -86,14 +91,20 @@ public final class OscillationDetector {
   }
 
   private static boolean fires(
-      Reading reading, double cosine, int i, State state, Settings settings, Verdicts out) {
+      Reading reading,
+      double cosine,
+      int i,
+      LossTrend loss,
+      State state,
+      Settings settings,
+      Verdicts out) {
     if (Double.isNaN(cosine)) {
       return false;
     }
     long d = state.last()[i] == 0 ? 1 : reading.stepNumber() + 1 - state.last()[i];
     state.last()[i] = reading.stepNumber() + 1;
     state.mean()[i] += (1 - Math.pow(1 - GAIN, d)) * (cosine - state.mean()[i]);
-    boolean over = state.mean()[i] < -settings.cosine();
+    boolean over = state.mean()[i] < -settings.cosine() && !loss.isImproving();
     state.run()[i] = over ? state.run()[i] + 1 : 0;
     state.onset()[i] = state.run()[i] == 1 ? reading.stepNumber() : state.onset()[i];
     boolean fires = state.run()[i] >= settings.steps();

@@ -46,6 +46,7 @@ public final class RankDivergenceDetector {
   private static final int MANY_PEERS = 8;
   private static final double BEYOND_FEW = 3;
   private static final double GAIN = 0.05;
+  private static final double QUICK_GAIN = 0.3;
   private static final double SCATTER_GAIN = 0.02;
 
   /** Variance of such a mean, of independent values of variance 1. */
@@ -103,8 +104,10 @@ public final class RankDivergenceDetector {
    * @param layers what is usual in single layers
    * @param values steps of the rank that were compared
    * @param mean of its y
+   * @param lately the same over about 3 steps
    * @param directions steps of the rank with a coherence
    * @param coherence mean of it
+   * @param coherentLately the same over about 3 steps
    * @param behind mean of what it is below the median rank's
    * @param zeros steps in a row of exactly zero
    * @param lastFar which of the compared steps last found it far out, -1 if none
@@ -119,8 +122,10 @@ public final class RankDivergenceDetector {
       LayerOutliers.Usual layers,
       int[] values,
       float[] mean,
+      float[] lately,
       int[] directions,
       float[] coherence,
+      float[] coherentLately,
       float[] behind,
       int[] zeros,
       int[] lastFar,
@@ -136,7 +141,9 @@ public final class RankDivergenceDetector {
           LayerOutliers.Usual.of(layers),
           new int[0],
           new float[0],
+          new float[0],
           new int[0],
+          new float[0],
           new float[0],
           new float[0],
           new int[0],
@@ -155,8 +162,10 @@ public final class RankDivergenceDetector {
           layers,
           RankTrends.moved(values, from, 0),
           RankTrends.moved(mean, from),
+          RankTrends.moved(lately, from),
           RankTrends.moved(directions, from, 0),
           RankTrends.moved(coherence, from),
+          RankTrends.moved(coherentLately, from),
           RankTrends.moved(behind, from),
           RankTrends.moved(zeros, from, 0),
           RankTrends.moved(lastFar, from, -1),
@@ -174,8 +183,10 @@ public final class RankDivergenceDetector {
           layers,
           values,
           mean,
+          lately,
           directions,
           coherence,
+          coherentLately,
           behind,
           zeros,
           lastFar,
@@ -291,10 +302,13 @@ public final class RankDivergenceDetector {
       double gain = Math.max(GAIN, 1.0 / ++state.values()[row]);
       double believed = Math.max(-most, Math.min(most, y));
       state.mean()[row] += (float) (gain * (believed - state.mean()[row]));
+      state.lately()[row] += (float) (QUICK_GAIN * (believed - state.lately()[row]));
       double cosine = peers.coherence()[row];
       if (!Double.isNaN(cosine)) {
         double directionGain = Math.max(GAIN, 1.0 / ++state.directions()[row]);
         state.coherence()[row] += (float) (directionGain * (cosine - state.coherence()[row]));
+        state.coherentLately()[row] +=
+            (float) (QUICK_GAIN * (cosine - state.coherentLately()[row]));
         state.behind()[row] +=
             (float) (directionGain * (peers.behind()[row] - state.behind()[row]));
       }
@@ -381,7 +395,7 @@ public final class RankDivergenceDetector {
       Sign sign = Sign.LARGER;
       if (layer >= 0 && layers.areFew(row)) {
         sign = Sign.FEW_LAYERS;
-      } else if (before != state.compared() - 1) {
+      } else if (before != state.compared() - 1 && state.lately()[row] < settings.rise() / 2) {
         sign = Sign.LARGER_AT_TIMES;
       }
       return new Suspicion(
@@ -424,15 +438,22 @@ public final class RankDivergenceDetector {
       boolean isBehind = behind > apart;
       boolean against = isBehind && cosine < -least;
       boolean lost = isBehind && cosine < median / 2;
-      boolean mirrored = against && cosine < -Math.abs(median) / 2;
+      // What it was before the fault still weighs in the mean when it fires.
+      double lately = state.coherentLately()[row];
+      double alike = Math.max(settings.average(), state.scatter() * peers.noise()[row]);
+      boolean mirrored =
+          isBehind
+              && lately < -settings.coherence()
+              && lately < -Math.abs(median) / 2
+              && state.lately()[row] < alike;
       return new Suspicion(
           against || lost,
           behind > apart / 2 && (cosine < -least / 2 || cosine < 0.75 * median),
           mirrored ? Sign.AGAINST_THE_OTHERS : Sign.APART_FROM_THE_OTHERS,
           -1,
-          mirrored ? -cosine : behind,
-          mirrored ? least : apart,
-          mirrored ? "cosine against the others" : "cosine below the others",
+          behind,
+          apart,
+          "cosine",
           median);
     }
 
@@ -475,7 +496,7 @@ public final class RankDivergenceDetector {
             "The gradient that %s computes is exactly zero since step %d: it takes no part in the training."
                 .formatted(who, since);
         case AGAINST_THE_OTHERS ->
-            "The gradient that %s computes points against that of its peers since about step %d, with a cosine of -%s where theirs is %s: look for a flipped sign."
+            "The gradient that %s computes points against that of its peers since about step %d, with a cosine %s below the %s of theirs: look for a flipped sign."
                 .formatted(
                     who, since, Wording.number(observed), Wording.number(suspicion.median()));
         case APART_FROM_THE_OTHERS ->

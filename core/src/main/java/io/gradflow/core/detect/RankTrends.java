@@ -7,7 +7,7 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * What detectors remember of the single ranks of a lane: about 70 bytes each. Columns are changed
+ * What detectors remember of the single ranks of a lane: about 80 bytes each. Columns are changed
  * in place.
  *
  * @param ranks all that have ever reported, ascending: columns of ranks are aligned with them

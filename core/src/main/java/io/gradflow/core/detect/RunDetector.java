@@ -14,7 +14,7 @@ import java.util.Optional;
  *   <li>A step that came before, or lies below the last one and is not marked late, changes nothing
  *       unless it has a higher revision.
  *   <li>Late steps and revisions reach only what more contributions cannot make wrong: {@code
- *       NON_FINITE} and {@code MISSING_SHARDS}.
+ *       NON_FINITE}, {@code MISSING_SHARDS} and {@code REPLICA_MISMATCH}.
  *   <li>A higher attempt starts fresh, keeping nothing of the one before; steps of a lower attempt
  *       change nothing.
  *   <li>A step with anything non-finite, or declared skipped, leaves every trend as it is.
@@ -164,6 +164,7 @@ public final class RunDetector {
         reading,
         baseline,
         conditions,
+        magnitude.loss(),
         lane.explodingSpike(),
         lane.explodingTrend(),
         policy.explodingTrend(),

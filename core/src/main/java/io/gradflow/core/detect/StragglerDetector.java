@@ -11,7 +11,7 @@ import java.util.stream.IntStream;
  * {@link FindingKind#STRAGGLER}: the shards of a rank come later than those of the others, step
  * after step.
  *
- * <p>Per rank, the mean over about 20 steps of its lag behind the median rank. It fires when that
+ * <p>Per rank, the mean over about 50 steps of its lag behind the median rank. It fires when that
  * exceeds {@code lagMs}, {@code intervals} times the usual time between steps, and {@code z} times
  * the scatter of the ranks' means. One hiccup, however long, counts as twice the threshold.
  *
@@ -21,7 +21,7 @@ import java.util.stream.IntStream;
 public final class StragglerDetector {
   private StragglerDetector() {}
 
-  private static final double GAIN = 0.05;
+  private static final double GAIN = 0.02;
   private static final int MIN_PEERS = 3;
 
   /** One pause, for a checkpoint, says little about the usual time between steps. */

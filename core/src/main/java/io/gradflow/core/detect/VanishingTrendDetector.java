@@ -106,7 +106,7 @@ public final class VanishingTrendDetector {
         continue;
       }
       for (int i : peers.members()) {
-        if (Double.isNaN(x[i])) {
+        if (Double.isNaN(x[i]) || !reading.table().hasLevel(i)) {
           continue;
         }
         double own = Math.min(x[i], baseline.believed(i));

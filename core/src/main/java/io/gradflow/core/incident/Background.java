@@ -20,6 +20,8 @@ import java.util.Objects;
  * @param lossAfter the worst since, smoothed likewise, NaN once a loss was not finite; null if
  *     unknown
  * @param narrow gradients are in float16, or less than an octave is left to the end of their format
+ * @param pull how large the gradient was beside the weights when it was found; NaN: unknown
+ * @param updateRise octaves of the update before that above what was usual; NaN: unknown
  * @param surge how spikes came
  * @param tallies who was found, by kind
  */
@@ -31,10 +33,18 @@ public record Background(
     Double lossBefore,
     Double lossAfter,
     boolean narrow,
+    double pull,
+    double updateRise,
     Surge surge,
     List<Tally> tallies) {
   /** What changed longer ago than this explains nothing. */
   private static final int CHANGE_STEPS = 50;
+
+  /** Gradients larger than the weights by as much belong to no training that goes well. */
+  private static final double TORN = 10;
+
+  /** Octaves above what is usual that an update may have. */
+  private static final double USUAL = 2;
 
   /**
    * How the layers rose together.
@@ -48,6 +58,7 @@ public record Background(
     static final Surge NONE = new Surge(0, 0, 0, -1);
 
     private static final double SOME = 0.25;
+    private static final double MOST = 0.5;
     private static final double NEARLY_ALL = 0.75;
 
     private Surge after(long number, Double risen) {
@@ -93,7 +104,18 @@ public record Background(
   }
 
   static final Background NONE =
-      new Background(null, -1, List.of(), null, null, null, false, Surge.NONE, List.of());
+      new Background(
+          null,
+          -1,
+          List.of(),
+          null,
+          null,
+          null,
+          false,
+          Double.NaN,
+          Double.NaN,
+          Surge.NONE,
+          List.of());
 
   /**
    * The background after a step.
@@ -119,6 +141,8 @@ public record Background(
         isFresh ? course.lossBefore(first) : lossBefore,
         isFresh ? since : counts ? worse(lossAfter, since) : lossAfter,
         narrow || isNarrow(step.circumstances()),
+        firstSick < 0 ? course.pull() : pull,
+        firstSick < 0 ? course.updateRise() : updateRise,
         counts && step.circumstances() != null
             ? surge.after(step.id().step(), step.circumstances().risen())
             : surge,
@@ -135,8 +159,22 @@ public record Background(
         lossBefore,
         lossAfter,
         narrow,
+        pull,
+        updateRise,
         surge,
         tallies);
+  }
+
+  /**
+   * Whether gradients were so large that any step would have thrown the weights off their place.
+   */
+  boolean isTorn() {
+    return pull > TORN;
+  }
+
+  /** Whether nearly all layers rose at once after an update like any other: by what was fed. */
+  boolean isOfInputs() {
+    return surge.widest() >= Surge.MOST && updateRise < USUAL;
   }
 
   /** Who was named in findings of that kind; null if nobody was. */

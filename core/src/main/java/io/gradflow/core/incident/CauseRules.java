@@ -63,6 +63,9 @@ final class CauseRules {
         if (began != null) {
           yield new Rule(Nature.of(began).cause(), 0.7);
         }
+        if (background.isTorn()) {
+          yield new Rule(Cause.OPTIMISER, 0.7);
+        }
         if (root.layer() != null) {
           yield new Rule(Cause.NUMERIC, 0.7);
         }
@@ -72,10 +75,17 @@ final class CauseRules {
         yield new Rule(Cause.NUMERIC, background.narrow() ? 0.8 : nature.certainty());
       }
       case EXPLODING_SPIKE ->
-          rate == null && background.surge().wasOneBatch()
+          rate == null && (background.surge().wasOneBatch() || background.isOfInputs())
               ? new Rule(Cause.DATA, 0.7)
               : new Rule(nature.cause(), nature.certainty());
-      case RANK_DIVERGENCE -> new Rule(ofSign(root.sign()), nature.certainty());
+      case RANK_DIVERGENCE ->
+          root.sign() == Sign.ALL_ZERO && background.narrow()
+              ? new Rule(Cause.NUMERIC, 0.6)
+              : new Rule(ofSign(root.sign()), nature.certainty());
+      case DEAD_LAYER ->
+          background.narrow() && !root.isOfExperts()
+              ? new Rule(Cause.NUMERIC, 0.6)
+              : new Rule(nature.cause(), nature.certainty());
       case CONTRACT ->
           root.isOfRecords()
               ? new Rule(Cause.DELIVERY, 0.9)

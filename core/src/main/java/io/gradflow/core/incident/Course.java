@@ -3,6 +3,7 @@ package io.gradflow.core.incident;
 import io.gradflow.core.detect.Circumstances;
 import io.gradflow.core.detect.StepFindings;
 import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.signal.Octaves;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -23,6 +24,9 @@ import java.util.stream.Collectors;
  * @param lossSteps steps of the points kept, ascending: each of the last 32 steps, before that one
  *     in 16 or more
  * @param lossPoints aligned: the smoothed loss; NaN where the step's own was not finite
+ * @param pull how large the last finite gradient was beside the weights; NaN before the first
+ * @param update how large the last update was beside the weights; NaN before the first
+ * @param usualUpdate the mean of its logarithm in octaves, with gain 0.1; NaN before the first
  * @param gauges by name of what they measure
  * @param changes the last ones, oldest first
  * @param checkpoints steps of the last checkpoints, ascending
@@ -34,10 +38,14 @@ public record Course(
     double smoothedLoss,
     long[] lossSteps,
     double[] lossPoints,
+    double pull,
+    double update,
+    double usualUpdate,
     Map<String, Gauge> gauges,
     List<Change> changes,
     long[] checkpoints) {
   private static final double LOSS_GAIN = 0.1;
+  private static final double USUAL_GAIN = 0.1;
   private static final int DENSE_STEPS = 32;
   private static final int SPARSE_STEPS = 16;
 
@@ -77,7 +85,18 @@ public record Course(
 
   static Course of(String stream) {
     return new Course(
-        stream, -1, 0, Double.NaN, new long[0], new double[0], Map.of(), List.of(), new long[0]);
+        stream,
+        -1,
+        0,
+        Double.NaN,
+        new long[0],
+        new double[0],
+        Double.NaN,
+        Double.NaN,
+        Double.NaN,
+        Map.of(),
+        List.of(),
+        new long[0]);
   }
 
   /** What a later attempt that begins with that step has of this one: checkpoints to start from. */
@@ -90,6 +109,9 @@ public record Course(
         fresh.smoothedLoss,
         fresh.lossSteps,
         fresh.lossPoints,
+        fresh.pull,
+        fresh.update,
+        fresh.usualUpdate,
         fresh.gauges,
         fresh.changes,
         Arrays.stream(checkpoints).filter(step -> step < firstStep).toArray());
@@ -133,9 +155,26 @@ public record Course(
         smoothed,
         points.keySet().stream().mapToLong(Long::longValue).toArray(),
         points.values().stream().mapToDouble(Double::doubleValue).toArray(),
+        now.pull() == null || now.pull() == 0 ? pull : now.pull(),
+        now.update() == null ? update : now.update(),
+        learntUpdate(),
         Map.copyOf(named),
         List.copyOf(noted.subList(Math.max(0, noted.size() - MOST_CHANGES), noted.size())),
         checkpoints(now.events()));
+  }
+
+  /** With the update before the last: what is usual must not know what came next. */
+  private double learntUpdate() {
+    if (!(update > 0)) {
+      return usualUpdate;
+    }
+    double octaves = Octaves.log2(update);
+    return Double.isNaN(usualUpdate) ? octaves : usualUpdate + USUAL_GAIN * (octaves - usualUpdate);
+  }
+
+  /** How many octaves the last update stands above what is usual; NaN if unknown. */
+  double updateRise() {
+    return update > 0 ? Octaves.log2(update) - usualUpdate : Double.NaN;
   }
 
   private static void thin(TreeMap<Long, Double> points, long now) {

@@ -10,7 +10,8 @@ import io.gradflow.core.detect.FindingKind;
  * @param cause what it usually comes from; null for advice
  * @param certainty how often that is so, 0 to 1
  * @param precedence among findings of one onset the lowest is the cause of the others: 0 names a
- *     rank, 1 is NaN, 2 says how a training is driven, 3 is a statistic of layers
+ *     rank, 1 is NaN, 2 says how a training is driven, 3 is a statistic of layers, 4 of the whole
+ *     network
  * @param isFact observed exactly: it has no margin over its threshold to speak of
  * @param isEstimate its onset is an estimate
  * @param isApart a matter of its own, beside what the gradient does
@@ -36,6 +37,9 @@ record Nature(
           measured(Cause.OPTIMISER, 0.8, 3, "the gradient lost over the depth from %3$s");
       case DEAD_LAYER -> fact(Cause.OPTIMISER, 0.6, 3, "%1$s zero from %3$s");
       case EXPLODING_SHIFT -> estimated(Cause.OPTIMISER, 0.7, "%1$s settled at ×%2$s from %3$s");
+      case EXPLODING_WEIGHTS ->
+          fact(Cause.OPTIMISER, 0.8, 2, "the weights of %1$s growing by themselves from %3$s");
+      case EXPLODING_UPDATE -> measured(Cause.OPTIMISER, 0.8, 4, "the update ×%2$s before %3$s");
       case EXPLODING_DEPTH ->
           measured(Cause.OPTIMISER, 0.8, 3, "the gradient growing over the depth from %3$s");
       case UNDERFLOW -> measured(Cause.NUMERIC, 0.8, 2, "%1$s underflowing from %3$s");

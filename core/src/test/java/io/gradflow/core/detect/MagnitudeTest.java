@@ -321,14 +321,18 @@ class MagnitudeTest {
   void aClipThatDecidesOnEveryStepIsFoundButNotAtAStart() {
     for (long seed = 0; seed < SEEDS; seed++) {
       var run =
-          new SimulatedRun(seed, 0.2).steps(220, s -> s.clipped(1, 0.94, 1.2).coefficient(0.05));
+          new SimulatedRun(seed, 0.2)
+              .steps(100, s -> s.clipped(1, 0.5, 1.2).coefficient(0.5))
+              .steps(60, s -> s.clipped(1, 0.94, 1.2).coefficient(0.05));
       var start =
           new SimulatedRun(seed, 0.2)
-              .steps(150, s -> s.clipped(1, 0.94, 1.2).coefficient(0.05))
+              .steps(40, s -> s.clipped(1, 0.94, 1.2).coefficient(0.05))
               .steps(150, s -> s.clipped(1, 0.6, 1.2).coefficient(0.4));
 
-      assertThat(run.findings()).allMatch(f -> f.kind() == CLIP_SATURATION).hasSize(21);
-      assertThat(run.findings().get(0).onsetStep()).isZero();
+      assertThat(run.findings()).isNotEmpty().allMatch(f -> f.kind() == CLIP_SATURATION);
+      long found = 160 - run.findings().size();
+      assertThat(found).isBetween(130L, 146L);
+      assertThat(run.findings().get(0).onsetStep()).isBetween(110L, 127L);
       assertThat(run.findings().get(0).severity()).isEqualTo(Severity.WARNING);
       assertThat(start.findings()).isEmpty();
     }

@@ -466,9 +466,10 @@ public final class SimulatedRun {
       return this;
     }
 
-    /** The mean clipping coefficient so far. */
+    /** What the gradient is multiplied by, as in all steps so far. */
     public Draft coefficient(double value) {
       clipCoefficient = value;
+      clip = new Clip(Clip.GLOBAL_NORM, clip.norm(), value);
       return this;
     }
 

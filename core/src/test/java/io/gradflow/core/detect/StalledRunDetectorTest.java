@@ -96,7 +96,7 @@ class StalledRunDetectorTest {
   @Test
   void whatIsReadFromLongAgoIsNoStall() {
     for (int i = 0; i < 50; i++) {
-      Step old = written(START - 86_400_000L + 1_000 * i);
+      Step old = written(START - 86_400_000L + 1_000L * i);
       state = StalledRunDetector.step(state, old, SETTINGS, now);
     }
     assertThat(due()).isNull();

@@ -3,7 +3,9 @@ package io.gradflow.core.simulation;
 import static io.gradflow.core.simulation.Difference.unless;
 
 import io.gradflow.core.detect.DetectionPolicy;
+import io.gradflow.core.detect.FindingKind;
 import io.gradflow.core.detect.LayerTable;
+import io.gradflow.core.detect.Rule;
 import io.gradflow.core.detect.RunDetector;
 import io.gradflow.core.detect.RunTrends;
 import io.gradflow.core.incident.Alert;
@@ -27,9 +29,14 @@ final class AlertReading {
   private RunTrends trends;
   private RunIncidents incidents;
 
-  /** Runs are short here, and so is the warm-up. */
+  /**
+   * Runs are short here, and so is the warm-up. How late shards come is what disturbances change:
+   * stragglers are another matter in every delivery.
+   */
   private static DetectionPolicy policy() {
-    DetectionPolicy usual = DetectionPolicy.DEFAULT;
+    DetectionPolicy usual =
+        DetectionPolicy.DEFAULT.with(
+            new Rule(DetectionPolicy.EVERY_RUN, FindingKind.STRAGGLER, 0, Rule.Mode.OFF, Map.of()));
     return new DetectionPolicy(
         usual.version(),
         3,
@@ -55,6 +62,8 @@ final class AlertReading {
         usual.adviceLossScale(),
         usual.adviceBatchSize(),
         usual.explodingShift(),
+        usual.explodingWeights(),
+        usual.explodingUpdate(),
         usual.explodingDepth(),
         usual.explodingAbsolute(),
         usual.vanishingAbsolute(),

@@ -170,10 +170,10 @@ record Recipe(
   static Recipe clipped(Draw draw) {
     Recipe recipe = Draw.plain(() -> descent(draw, Net.MLP, Net.CONVOLUTIONAL, Net.RECURRENT));
     int slices = draw.pick(2, 4);
-    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 40)
+    return new Recipe(recipe.workload, recipe.parameters, recipe.options, recipe.peak * 12)
         .scheduled((rate, steps) -> Schedule.constant(rate))
         .withRanks(draw.chance(.5) ? slices : 2 * slices)
-        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.015, .025)));
+        .with(o -> o.withTensorParallel(slices).withClip(draw.between(.1, .16)));
   }
 
   /** A network that cannot learn, and its twin, which differs in what is wrong alone. */
