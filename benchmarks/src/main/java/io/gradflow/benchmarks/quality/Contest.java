@@ -7,10 +7,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -223,36 +221,48 @@ final class Contest {
   }
 
   /**
-   * Each system tuned without a family, and judged by that family alone: the mean of these recalls
-   * over the families, by system. Empty without tuning.
+   * What a system's tuning is worth for faults that it has not seen.
+   *
+   * @param recall of each family by the system tuned without it, the mean over the families
+   * @param classlessRecall the same, any alarm counting
    */
-  Map<String, Double> leaveOneOut() {
-    Map<String, Double> recalls = new LinkedHashMap<>();
+  record LeftOut(double recall, double classlessRecall) {}
+
+  /**
+   * Each system tuned without a family, and judged by that family alone, by system. Empty without
+   * tuning.
+   */
+  Map<String, LeftOut> leaveOneOut() {
+    Map<String, LeftOut> leftOut = new LinkedHashMap<>();
     if (!isTuned()) {
-      return recalls;
+      return leftOut;
     }
     for (Watcher system : systems) {
       List<Score> tuning = scores(system, tuned);
       List<Score> judged = scores(system, evaluated);
-      Set<String> families = new LinkedHashSet<>(judged.get(0).byFamily().keySet());
-      recalls.put(
+      List<Score> families = new ArrayList<>();
+      for (String family : judged.get(0).byFamily().keySet()) {
+        int factor =
+            choose(
+                system,
+                tuning.stream()
+                    .map(score -> score.of(run -> !run.family().equals(family)))
+                    .toList());
+        families.add(judged.get(factor).byFamily().get(family));
+      }
+      leftOut.put(
           system.name(),
-          families.stream()
-              .mapToDouble(
-                  family -> {
-                    int factor =
-                        choose(
-                            system,
-                            tuning.stream()
-                                .map(score -> score.of(run -> !run.family().equals(family)))
-                                .toList());
-                    return judged.get(factor).of(run -> run.family().equals(family)).recall();
-                  })
-              .filter(recall -> !Double.isNaN(recall))
-              .average()
-              .orElse(Double.NaN));
+          new LeftOut(mean(families), mean(families.stream().map(Score::classless).toList())));
     }
-    return recalls;
+    return leftOut;
+  }
+
+  private static double mean(List<Score> scores) {
+    return scores.stream()
+        .mapToDouble(Score::recall)
+        .filter(recall -> !Double.isNaN(recall))
+        .average()
+        .orElse(Double.NaN);
   }
 
   /** Whether all sensitivities were tried. */

@@ -282,7 +282,15 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
   private List<List<String>> leftOut() {
     List<List<String>> lines = new ArrayList<>();
     lines.add(List.of("system", "mean recall of the families left out"));
-    contest.leaveOneOut().forEach((name, recall) -> lines.add(List.of(name, share(recall))));
+    contest
+        .leaveOneOut()
+        .forEach(
+            (name, leftOut) -> {
+              lines.add(List.of(name, share(leftOut.recall())));
+              if (name.equals(OWN)) {
+                lines.add(List.of(OWN + ", any cause", share(leftOut.classlessRecall())));
+              }
+            });
     return lines;
   }
 
@@ -341,7 +349,7 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
         }
         String what =
             found.any() < 0
-                ? "missed, alarms later or before: " + found.alarms()
+                ? "missed, alarms after the deadline: " + found.alarms()
                 : "found after %d steps, taken for %s".formatted(found.any(), found.named());
         text.append(
             "  %-40s %s %s at %d, layers %s, rank %d: %s%n"
@@ -375,14 +383,16 @@ record Report(Contest contest, List<Long> seeds, List<Long> tuningSeeds) {
   ObjectNode json() {
     ObjectNode root = JSON.createObjectNode();
     ArrayNode systems = root.putArray("systems");
-    Map<String, Double> leftOut = contest.leaveOneOut();
+    Map<String, Contest.LeftOut> leftOut = contest.leaveOneOut();
     for (Contest.Row row : contest.rows()) {
       ObjectNode node = systems.addObject();
       node.put("name", row.name()).put("tuning", row.tuning());
       put(node, "factor", row.factor());
       put(node, row.score());
       if (row.tuning().equals("tuned")) {
-        put(node, "recallOfFamiliesLeftOut", leftOut.getOrDefault(row.name(), Double.NaN));
+        Contest.LeftOut its = leftOut.get(row.name());
+        put(node, "recallOfFamiliesLeftOut", its.recall());
+        put(node, "recallOfFamiliesLeftOutAnyCause", its.classlessRecall());
       }
       ArrayNode families = node.putArray("families");
       row.score()

@@ -85,8 +85,9 @@ final class Svg {
     return """
         <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d">
         <style>
-        text { font: 12px sans-serif; fill: #24292f }
+        text { font: 12px sans-serif; fill: #6e7781 }
         .grid { stroke: #8886; fill: none }
+        @media (prefers-color-scheme: light) { text { fill: #24292f } }
         @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } }
         </style>
         """
