@@ -338,9 +338,10 @@ public final class ContractDetector {
       return row;
     }
 
-    /** What follows from norm and limit, if any rank says so, else what most say. */
+    /** What most say; where there is no majority, what follows from norm and limit. */
     private double right(double[] said, Clip clip, double norm) {
-      if (clip.norm() != null && norm > 0) {
+      double most = mostCommon(said);
+      if (Double.isNaN(most) && clip.norm() != null && norm > 0) {
         double due = Math.min(1, clip.norm() / norm);
         for (double value : said) {
           if (Math.abs(value - due) <= ROUGHLY * due) {
@@ -348,7 +349,7 @@ public final class ContractDetector {
           }
         }
       }
-      return mostCommon(said);
+      return most;
     }
 
     /** What three quarters of the ranks say, of three at least; NaN if there is no such thing. */

@@ -27,7 +27,8 @@ import java.util.Arrays;
  * correlated, which makes t too large; the rise does the work against false alarms.
  *
  * <p>While the loss improves ({@link LossTrend}) the rise must be twice as large: layers that wake
- * up as a network learns grow, too. Layers of fewer than four elements have no level, and no trend.
+ * up as a network learns grow, too. Layers of fewer than eight elements have no level, and no
+ * trend.
  *
  * <p>A layer that spikes begins anew when the spike is over: a step up, to which the baseline takes
  * its time, would look like a trend. So do all layers when the run's {@link Conditions} change.

@@ -26,10 +26,10 @@ public final class LayerTable {
   private static final int MIN_PEERS = 4;
 
   /**
-   * The gradient of fewer elements passes through zero whenever it changes its sign: its logarithm
-   * has no level that trends could be of.
+   * The gradient of fewer elements comes near zero whenever some of them change their sign: its
+   * logarithm has no level that trends could be of.
    */
-  private static final long MIN_ELEMENTS = 4;
+  private static final long MIN_ELEMENTS = 8;
 
   private static final String FLOAT16 = "float16";
 

@@ -22,8 +22,7 @@ import java.util.Arrays;
  *       the loss falls is learning. A layer with zero initialisation grows by nature: of it only
  *       the loss counts.
  *   <li><b>Fall:</b> slope and t of {@code apart} are as far below 0, it has fallen by more than
- *       {@code fall} octaves (twice as many while the loss improves), and {@code own} by more than
- *       {@code ownFall}.
+ *       {@code fall} octaves, and {@code own} by more than {@code ownFall}.
  * </ul>
  *
  * Both are measured from where the line was when slope or t last stood under half its threshold.
@@ -40,9 +39,6 @@ public final class SlowTrendDetector {
   private static final double NOISE_FLOOR = 0.001;
   private static final double YOUNG = 0.2;
   private static final double SAME_LEVEL = 1;
-
-  /** Layers that have learnt what they can fall behind the others, too. */
-  private static final double LEARNING = 2;
 
   private SlowTrendDetector() {}
 
@@ -266,7 +262,7 @@ public final class SlowTrendDetector {
       boolean vanishes =
           relative.slope < downSlope
               && relative.t < -down.t()
-              && fall > (loss.isImproving() ? LEARNING : 1) * down.fall()
+              && fall > down.fall()
               && ownFall > down.ownFall()
               && !young;
       boolean halfVanishes =

@@ -27,7 +27,7 @@ public final class VanishingDepthDetector {
    * @param steps published steps in a row
    */
   public record Settings(double drop, double t, int steps) {
-    static final Settings DEFAULT = new Settings(7, 4, 5);
+    static final Settings DEFAULT = new Settings(10, 4, 5);
 
     /** Checks the ranges. */
     public Settings {

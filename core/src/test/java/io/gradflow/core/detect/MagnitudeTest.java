@@ -7,6 +7,8 @@ import static io.gradflow.core.detect.FindingKind.EXPLODING_DEPTH;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SHIFT;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_SPIKE;
 import static io.gradflow.core.detect.FindingKind.EXPLODING_TREND;
+import static io.gradflow.core.detect.FindingKind.EXPLODING_UPDATE;
+import static io.gradflow.core.detect.FindingKind.EXPLODING_WEIGHTS;
 import static io.gradflow.core.detect.FindingKind.OSCILLATION;
 import static io.gradflow.core.detect.FindingKind.PLATEAU;
 import static io.gradflow.core.detect.FindingKind.UNDERFLOW;
@@ -299,18 +301,18 @@ class MagnitudeTest {
     for (long seed = 0; seed < SEEDS; seed++) {
       var run =
           new SimulatedRun(seed, 0.2)
-              .steps(50, s -> s.cosine(0.1))
+              .steps(110, s -> s.cosine(0.1))
               .steps(40, s -> s.cosine(-0.9))
               .steps(60, s -> s.cosine(0.1));
-      var layer = new SimulatedRun(seed, 0.2).steps(60, s -> s.cosine("block4.weight", -0.8));
+      var layer = new SimulatedRun(seed, 0.2).steps(160, s -> s.cosine("block4.weight", -0.8));
       var noisy = new Random(seed);
       var healthy =
           new SimulatedRun(seed, 0.2).steps(500, s -> s.cosine(-0.2 + 0.3 * noisy.nextGaussian()));
 
       assertThat(run.findings()).allMatch(f -> f.kind() == OSCILLATION && f.layer() == null);
-      assertThat(run.findings().get(0).onsetStep()).isBetween(55L, 62L);
-      assertThat(run.alerts().get(0).openedStep()).isLessThanOrEqualTo(66L);
-      assertThat(run.verdicts().get(149).active()).isEmpty();
+      assertThat(run.findings().get(0).onsetStep()).isBetween(122L, 128L);
+      assertThat(run.alerts().get(0).openedStep()).isLessThanOrEqualTo(132L);
+      assertThat(run.verdicts().get(209).active()).isEmpty();
       assertThat(layer.findings())
           .isNotEmpty()
           .allMatch(f -> f.kind() == OSCILLATION && "block4.weight".equals(f.layer()));
@@ -336,6 +338,97 @@ class MagnitudeTest {
       assertThat(run.findings().get(0).onsetStep()).isBetween(110L, 127L);
       assertThat(run.findings().get(0).severity()).isEqualTo(Severity.WARNING);
       assertThat(start.findings()).isEmpty();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"0.004, 2", "0.01, 2", "0.5, 0"})
+  void weightsThatGrowByMoreThanTheirUpdatesAreFoundAtOnce(double growth, int delay) {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      var run = new SimulatedRun(seed, 0.2).steps(40, SimulatedRun.Draft::updates);
+      for (int i = 1; run.findings().isEmpty() && i < 20; i++) {
+        double octaves = growth * i;
+        run.steps(1, s -> s.updates().weights("block3.weight", octaves));
+      }
+
+      Finding first = run.findings().get(0);
+      assertThat(first.kind()).isEqualTo(EXPLODING_WEIGHTS);
+      assertThat(first.layer()).isEqualTo("block3.weight");
+      assertThat(first.onsetStep()).isEqualTo(40);
+      assertThat(run.nextStep() - 1).isEqualTo(40 + delay);
+      assertThat(first.message()).contains("something else writes to them");
+    }
+  }
+
+  @Test
+  void weightsThatTheirUpdatesExplainAreNotSuspect() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      // As much growth as updates allow; and as much as sampling hides.
+      var explained = new SimulatedRun(seed, 0);
+      var sampled = new SimulatedRun(seed, 0).publishEvery(2);
+      for (int i = 0; i < 100; i++) {
+        double octaves = Math.log1p(0.99 * Math.pow(2, -10)) / Math.log(2) * i;
+        explained.steps(1, s -> s.updates().weights("block3.weight", octaves));
+        double twice = 0.01 * i;
+        sampled.steps(1, s -> s.updates().weights("block3.weight", twice));
+      }
+
+      assertThat(explained.findings()).isEmpty();
+      assertThat(sampled.findings()).noneMatch(f -> f.kind() == EXPLODING_WEIGHTS);
+    }
+  }
+
+  @Test
+  void anUpdateManyTimesTheUsualIsFoundOnce() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      var run =
+          new SimulatedRun(seed, 0.2)
+              .steps(100, SimulatedRun.Draft::updates)
+              .steps(2, s -> allMove(s.updates(), 6))
+              .steps(60, SimulatedRun.Draft::updates);
+
+      assertThat(run.findings()).extracting(Finding::kind).containsOnly(EXPLODING_UPDATE);
+      assertThat(run.findings()).hasSize(2);
+      assertThat(run.findings().get(0).onsetStep()).isEqualTo(100);
+      assertThat(run.findings().get(0).layer()).isNull();
+    }
+  }
+
+  @Test
+  void aScheduleMayReturnToTheRateItHadBefore() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      var run =
+          new SimulatedRun(seed, 0.2)
+              .steps(100, SimulatedRun.Draft::updates)
+              .steps(200, s -> allMove(s.updates(), -5))
+              .steps(50, SimulatedRun.Draft::updates);
+
+      assertThat(run.findings()).noneMatch(f -> f.kind() == EXPLODING_UPDATE);
+    }
+  }
+
+  private static SimulatedRun.Draft allMove(SimulatedRun.Draft draft, double octaves) {
+    for (int block = 0; block < 8; block++) {
+      draft.update("block" + block + ".weight", octaves);
+      draft.update("block" + block + ".bias", octaves);
+    }
+    return draft;
+  }
+
+  @Test
+  void growthWhileTheLossImprovesMustBeTwiceAsLarge() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      var learning = new SimulatedRun(seed, 0.2);
+      var standing = new SimulatedRun(seed, 0.2);
+      for (int i = 0; i < 200; i++) {
+        double loss = 4 * Math.exp(-i / 200.0);
+        double octaves = i < 150 || i >= 186 ? 0 : 0.08;
+        learning.shift("block3.weight", octaves).steps(1, s -> s.loss(loss));
+        standing.shift("block3.weight", octaves).steps(1, s -> s.loss(2.0));
+      }
+
+      assertThat(learning.findings()).isEmpty();
+      assertThat(standing.findings()).extracting(Finding::kind).contains(EXPLODING_TREND);
     }
   }
 
