@@ -275,7 +275,9 @@ class ClusterFaultTest {
         .as("the fault of %s is found", run.name())
         .extracting(Alert::kind)
         .contains(
-            run.scenario() == Scenario.NAN ? FindingKind.NON_FINITE : FindingKind.EXPLODING_TREND);
+            run.scenario() == Scenario.NAN
+                ? FindingKind.NON_FINITE
+                : FindingKind.EXPLODING_WEIGHTS);
     assertThat(actual.steps.keySet()).isEqualTo(expected.steps.keySet());
     assertThat(actual.steps).hasSize(STEPS);
     assertThat(actual.steps)

@@ -25,7 +25,7 @@ class ScenarioTest {
     "nan, NON_FINITE, 60, 3, 4102",
     "dead-layer, DEAD_LAYER, 60, 3, 4103",
     "missing-rank, MISSING_SHARDS, 60, 10, 4104",
-    "exploding, EXPLODING_TREND, 300, 120, 4105",
+    "exploding, EXPLODING_WEIGHTS, 300, 3, 4105",
     "vanishing, VANISHING_TREND, 300, 120, 4106"
   })
   void theFirstIncidentNamesTheFault(String scenario, String kind, int steps, int within, long seed)
