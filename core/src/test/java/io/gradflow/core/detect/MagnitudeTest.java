@@ -333,7 +333,7 @@ class MagnitudeTest {
               .steps(150, s -> s.clipped(1, 0.6, 1.2).coefficient(0.4));
 
       assertThat(run.findings()).isNotEmpty().allMatch(f -> f.kind() == CLIP_SATURATION);
-      long found = 160 - run.findings().size();
+      long found = 160L - run.findings().size();
       assertThat(found).isBetween(130L, 146L);
       assertThat(run.findings().get(0).onsetStep()).isBetween(110L, 127L);
       assertThat(run.findings().get(0).severity()).isEqualTo(Severity.WARNING);
