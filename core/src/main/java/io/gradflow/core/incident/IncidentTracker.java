@@ -390,6 +390,10 @@ public final class IncidentTracker {
     if (root.kind() == FindingKind.NON_FINITE) {
       return false;
     }
+    // What all ranks share makes none of them unlike the others, whenever it may have begun.
+    if (root.kind() == FindingKind.RANK_DIVERGENCE && Nature.of(finding.kind()).isEstimate()) {
+      return false;
+    }
     // A NaN is as a rule what an explosion ends in, soon after an onset that is only estimated.
     long simultaneous =
         finding.kind() == FindingKind.NON_FINITE ? root.onsetStep() : apparentOnset(root);
