@@ -27,8 +27,9 @@ import java.util.Arrays;
  *   <li><b>All zero</b> for {@code zeroSteps} steps while the other is not.
  * </ul>
  *
- * <p>Far apart or on average the larger one is named, unless the smaller one has left its own past
- * by more. Of a pair that has turned neither is named: each is the mirror image of the other.
+ * <p>Far apart or on average the larger one is named, unless the smaller one has fallen and the
+ * larger one has not moved. Of a pair that has turned neither is named: each is the mirror image of
+ * the other.
  *
  * <p>Cannot see: a pair that is turned from its first step on; a rank whose gradient has nothing to
  * do any more with the other's, as that is what a pair comes to that has learnt.
@@ -43,7 +44,7 @@ public final class PairDivergence {
   private static final double DEVIATIONS = 1.2533;
 
   private static final double MOST_BELIEVED = 4;
-  private static final int TURNING = 60;
+  private static final int TURNING = 50;
   private static final double BOTH = 2 / 3.0;
 
   private PairDivergence() {}
@@ -266,7 +267,8 @@ public final class PairDivergence {
     private void average(int larger, int smaller, double mean, double apart) {
       double rose = state.level()[larger] - state.usual()[larger];
       double fell = state.usual()[smaller] - state.level()[smaller];
-      if (fell > Math.abs(rose) + apart / 4) {
+      // Where both have moved, the training has; then the larger one is the likelier.
+      if (fell > apart / 4 && Math.abs(rose) < fell / 3) {
         fire(smaller, larger, -mean, apart, Sign.SMALLER);
       } else {
         fire(larger, smaller, mean, apart, Sign.LARGER);

@@ -26,9 +26,10 @@ import java.util.stream.Collectors;
  *   <li><b>Cause.</b> The finding of the earliest onset, not the one that spoke first: slow
  *       detectors speak after fast effects. A later finding takes the root over if its onset is
  *       earlier, that of a trend (an estimate) by more than {@code onsetTolerance}, or if it is of
- *       one onset with the root and explains it ({@link Nature#precedence}); only NaN stays the
- *       root once it is, for after it nothing is worth much. The incident's id stays as it was
- *       opened.
+ *       one onset with the root and explains it ({@link Nature#precedence}). NaN stays the root
+ *       once it is, for after it nothing is worth much, and a rank unlike its peers is not taken
+ *       over by trends: what all ranks share makes none unlike the others. The incident's id stays
+ *       as it was opened.
  *   <li><b>Memory.</b> A resolved incident is remembered for {@code rememberSteps}: a slow detector
  *       may speak only then of what began with it, and that joins it too.
  *   <li><b>Transitions.</b> OPENED at the first finding; UPDATED at once when the severity rises or

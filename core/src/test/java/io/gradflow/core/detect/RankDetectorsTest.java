@@ -344,7 +344,7 @@ class RankDetectorsTest {
     for (long seed = 0; seed < SEEDS; seed++) {
       var run = run(seed, 2);
       for (int i = 0; i < 600; i++) {
-        double cosine = 0.4 - i / 500.0;
+        double cosine = 0.4 - i / 1000.0;
         run.steps(1, ranked(ranks -> ranks.coherentAlike(cosine + 0.2 * random.nextGaussian())));
       }
 
