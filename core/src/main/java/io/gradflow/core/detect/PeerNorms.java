@@ -16,8 +16,10 @@ import java.util.stream.IntStream;
  * remember; NaN is unknown, of ranks that did not report everything too.
  *
  * @param groups rows of peers that can be compared: three at least, whose median is not zero
- * @param y octaves above the median of the peers beyond what unequal weights explain; minus
- *     infinity for a gradient of exactly zero
+ * @param pairs rows of two that have no other peers and both reported
+ * @param x log2 of the LOCAL norm
+ * @param y octaves above the median of the peers, of a pair above the other, beyond what unequal
+ *     weights explain; minus infinity for a gradient of exactly zero
  * @param noise how much noisier the rank is than most, by its weight
  * @param coherence with the mean of the others
  * @param behind what that is below the median's, beyond what unequal weights explain
@@ -26,6 +28,8 @@ import java.util.stream.IntStream;
  */
 record PeerNorms(
     Collection<int[]> groups,
+    List<int[]> pairs,
+    double[] x,
     double[] y,
     double[] noise,
     double[] coherence,
@@ -44,12 +48,16 @@ record PeerNorms(
 
   /** What the evidence says, by row. */
   private static final class Read {
+    private final LayerTable table;
+    private final int[] ranks;
     private final Map<Integer, List<Integer>> members = new TreeMap<>();
     private final double[] x;
     private final double[] weight;
     private final double[] coherence;
 
     Read(LayerTable table, Step step, int[] ranks) {
+      this.table = table;
+      this.ranks = ranks;
       x = unknown(ranks.length);
       weight = unknown(ranks.length);
       coherence = unknown(ranks.length);
@@ -90,11 +98,18 @@ record PeerNorms(
       double[] noise = new double[x.length];
       double[] behind = unknown(x.length);
       Map<Integer, int[]> groups = new TreeMap<>();
+      List<int[]> pairs = new ArrayList<>();
       double scatters = 0;
       double coherenceScatters = 0;
       int directed = 0;
       for (var group : members.entrySet()) {
         int[] rows = group.getValue().stream().mapToInt(Integer::intValue).toArray();
+        if (rows.length == 2 && sizeOf(group.getKey()) == 2) {
+          y[rows[0]] = distance(rows[0], rows[1]);
+          y[rows[1]] = distance(rows[1], rows[0]);
+          pairs.add(rows);
+          continue;
+        }
         double median = Robust.median(at(x, rows));
         if (rows.length < RankDivergenceDetector.MIN_PEERS || !Double.isFinite(median)) {
           continue;
@@ -120,12 +135,24 @@ record PeerNorms(
       }
       return new PeerNorms(
           groups.values(),
+          pairs,
+          x,
           y,
           noise,
           coherence,
           behind,
           groups.isEmpty() ? 0 : scatters / groups.size(),
           directed == 0 ? Double.NaN : coherenceScatters / directed);
+    }
+
+    /** How many ranks that ever reported are of the group. */
+    private long sizeOf(int group) {
+      return Arrays.stream(ranks).filter(rank -> table.peersOf(rank) == group).limit(3).count();
+    }
+
+    private double distance(int row, int other) {
+      double share = weight[row] / weight[other];
+      return unexplained(x[row] - x[other], share > 0 ? RankDivergenceDetector.octaves(share) : 0);
     }
 
     /**
@@ -136,7 +163,9 @@ record PeerNorms(
     private static double unexplained(double distance, double octaves) {
       double low = Math.min(octaves, -octaves / 2);
       double high = Math.max(octaves, -octaves / 2);
-      return distance > high ? distance - high : distance < low ? distance - low : 0;
+      return distance > high
+          ? distance - high
+          : distance < low ? distance - low : Double.isNaN(distance) ? Double.NaN : 0;
     }
 
     /** The least coherence that a noisier rank has by nature. */

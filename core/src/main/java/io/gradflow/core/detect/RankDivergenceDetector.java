@@ -9,7 +9,7 @@ import java.util.Arrays;
  * {@link FindingKind#RANK_DIVERGENCE}: what one rank computes is unlike what the ranks compute that
  * do the same with other data. It needs LOCAL gradients, and at least three ranks of the same
  * coordinates along the dimensions of the mesh that split the model (tensor, pipeline, expert
- * parallel).
+ * parallel); {@link PairDivergence} tells what can be told of two.
  *
  * <p>x is the log2 of a rank's LOCAL norm over all layers, y its distance from the median over its
  * peers in octaves, s the scatter of y over peers, learnt over about 50 steps. Of single layers the
@@ -35,9 +35,9 @@ import java.util.Arrays;
  * <p>{@link Sign} says in which way the rank is off: larger in all layers points at its data, in a
  * few at its hardware, a mirrored direction at its hardware, another one at its data.
  *
- * <p>Cannot see: a rank among fewer than three; a fault that more than a quarter of the peers
- * share, which is a difference of their data as a rule; corruption of a few percent; the largest
- * elements of a rank, of which steps say nothing; anything of a step that is skipped or not finite.
+ * <p>Cannot see: a fault that more than a quarter of the peers share, which is a difference of
+ * their data as a rule; corruption of a few percent; the largest elements of a rank, of which steps
+ * say nothing; anything of a step that is skipped or not finite.
  */
 public final class RankDivergenceDetector {
   private RankDivergenceDetector() {}
@@ -201,8 +201,13 @@ public final class RankDivergenceDetector {
 
   /** Judges a step of the run's own order. */
   static State observe(
-      LayerTable table, Step step, int[] ranks, State state, Settings settings, Verdicts out) {
-    var peers = PeerNorms.of(table, step, ranks);
+      LayerTable table,
+      Step step,
+      int[] ranks,
+      PeerNorms peers,
+      State state,
+      Settings settings,
+      Verdicts out) {
     if (step.scalars().stepSkipped() || NonFiniteDetector.isIn(step) || !peers.anyCompared()) {
       out.activeIfAny(RANK_DIVERGENCE, state.hold());
       return state;
@@ -220,6 +225,13 @@ public final class RankDivergenceDetector {
     return norm > 0
         ? Math.rint(StrictMath.log(norm) / LN2 / QUANTUM) * QUANTUM
         : Double.NEGATIVE_INFINITY;
+  }
+
+  /** In words, of a number of octaves. */
+  static String times(double octaves) {
+    return Math.abs(octaves) > 20
+        ? "2^%d times".formatted(Math.round(octaves))
+        : Wording.factor(octaves) + " times";
   }
 
   /** One step held against its ranks' past; changes the columns of the state. */
@@ -504,12 +516,6 @@ public final class RankDivergenceDetector {
                 .formatted(
                     who, since, Wording.number(observed), Wording.number(suspicion.median()));
       };
-    }
-
-    private static String times(double octaves) {
-      return Math.abs(octaves) > 20
-          ? "2^%d times".formatted(Math.round(octaves))
-          : Wording.factor(octaves) + " times";
     }
   }
 

@@ -7,18 +7,21 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * What detectors remember of the single ranks of a lane: about 80 bytes each. Columns are changed
- * in place.
+ * What detectors remember of the single ranks of a lane: about 80 bytes each, twice that of pairs.
+ * Columns are changed in place.
  *
  * @param ranks all that have ever reported, ascending: columns of ranks are aligned with them
  * @param places where they ran when they last said so; null if none ever did
+ * @param pairs of ranks that have but one peer; null as long as there were none, and in what
+ *     release 0.1 left behind
  */
 public record RankTrends(
     int[] ranks,
     RankPlaces places,
     RankDivergenceDetector.State divergence,
     ReplicaMismatchDetector.State mismatch,
-    StragglerDetector.State straggler) {
+    StragglerDetector.State straggler,
+    PairDivergence.State pairs) {
 
   static RankTrends of(int layers) {
     return new RankTrends(
@@ -26,7 +29,8 @@ public record RankTrends(
         null,
         RankDivergenceDetector.State.of(layers),
         ReplicaMismatchDetector.State.FRESH,
-        StragglerDetector.State.FRESH);
+        StragglerDetector.State.FRESH,
+        null);
   }
 
   /** With rows for the ranks of a step, and with what these say of where they run. */
@@ -37,7 +41,12 @@ public record RankTrends(
     int[] reporting = evidence.ranks();
     RankTrends grown = Arrays.equals(ranks, reporting) ? this : grown(reporting);
     return new RankTrends(
-        grown.ranks, grown.placed(evidence), grown.divergence, grown.mismatch, grown.straggler);
+        grown.ranks,
+        grown.placed(evidence),
+        grown.divergence,
+        grown.mismatch,
+        grown.straggler,
+        grown.pairs);
   }
 
   private RankTrends grown(int[] reporting) {
@@ -51,7 +60,13 @@ public record RankTrends(
     }
     int[] from = Arrays.stream(all).map(rank -> Arrays.binarySearch(ranks, rank)).toArray();
     RankPlaces moved = places == null ? null : places(all, this, null);
-    return new RankTrends(all, moved, divergence.moved(from), mismatch, straggler.moved(from));
+    return new RankTrends(
+        all,
+        moved,
+        divergence.moved(from),
+        mismatch,
+        straggler.moved(from),
+        pairs == null ? null : pairs.moved(from));
   }
 
   private RankPlaces placed(RankEvidence evidence) {
@@ -94,26 +109,32 @@ public record RankTrends(
   /** Judges the ranks at a step of the run's own order. */
   RankTrends observe(LayerTable table, Step step, Verdicts out) {
     DetectionPolicy policy = out.policy();
+    var peers = PeerNorms.of(table, step, ranks);
     return new RankTrends(
         ranks,
         places,
         RankDivergenceDetector.observe(
-            table, step, ranks, divergence, policy.rankDivergence(), out),
+            table, step, ranks, peers, divergence, policy.rankDivergence(), out),
         ReplicaMismatchDetector.observe(table, step, mismatch, policy.replicaMismatch(), out),
         StragglerDetector.observe(
-            step, ranks, straggler, policy.straggler(), policy.warmUpSteps(), out));
+            step, ranks, straggler, policy.straggler(), policy.warmUpSteps(), out),
+        PairDivergence.observe(step, ranks, peers, pairs, policy.rankDivergence(), out));
   }
 
   /** Judges what more contributions to a step, or a late one, cannot make wrong. */
   RankTrends revise(LayerTable table, Step step, Verdicts out) {
     out.activeIfAny(FindingKind.RANK_DIVERGENCE, divergence.hold());
+    if (pairs != null) {
+      out.activeIfAny(FindingKind.RANK_DIVERGENCE, pairs.hold());
+    }
     out.activeIfAny(FindingKind.STRAGGLER, straggler.hold());
     return new RankTrends(
         ranks,
         places,
         divergence,
         ReplicaMismatchDetector.revise(table, step, mismatch, out.policy().replicaMismatch(), out),
-        straggler);
+        straggler,
+        pairs);
   }
 
   /** A column in which row i is what row {@code from[i]} was, or fresh where that is negative. */

@@ -22,6 +22,7 @@ import io.gradflow.core.detect.Sign;
 final class CauseRules {
   private static final int MOST_AGREEING = 3;
   private static final double BLIND = 0.9;
+  private static final double NO_INPUT = 40;
 
   private CauseRules() {}
 
@@ -81,7 +82,7 @@ final class CauseRules {
       case RANK_DIVERGENCE ->
           root.sign() == Sign.ALL_ZERO && background.narrow()
               ? new Rule(Cause.NUMERIC, 0.6)
-              : new Rule(ofSign(root.sign()), nature.certainty());
+              : new Rule(ofRank(root), nature.certainty());
       case DEAD_LAYER ->
           background.narrow() && !root.isOfExperts()
               ? new Rule(Cause.NUMERIC, 0.6)
@@ -94,8 +95,17 @@ final class CauseRules {
     };
   }
 
-  /** What is fed to a rank reaches all its layers; what fails in it need not. */
-  private static Cause ofSign(Sign sign) {
+  /**
+   * What is fed to a rank reaches all its layers; what fails in it need not. No input makes a
+   * finite gradient {@value #NO_INPUT} octaves larger than the peers': a flipped bit of an exponent
+   * does.
+   */
+  private static Cause ofRank(Finding root) {
+    Sign sign = root.sign();
+    boolean isLarger = sign == Sign.LARGER || sign == Sign.LARGER_AT_TIMES;
+    if (isLarger && root.observed() > NO_INPUT) {
+      return Cause.HARDWARE;
+    }
     return switch (sign) {
       case LARGER, SMALLER, LARGER_AT_TIMES, APART_FROM_THE_OTHERS -> Cause.DATA;
       case FEW_LAYERS, ALL_ZERO, AGAINST_THE_OTHERS -> Cause.HARDWARE;

@@ -26,9 +26,10 @@ import java.util.stream.Collectors;
  *   <li><b>Cause.</b> The finding of the earliest onset, not the one that spoke first: slow
  *       detectors speak after fast effects. A later finding takes the root over if its onset is
  *       earlier, that of a trend (an estimate) by more than {@code onsetTolerance}, or if it is of
- *       one onset with the root and explains it ({@link Nature#precedence}); only NaN stays the
- *       root once it is, for after it nothing is worth much. The incident's id stays as it was
- *       opened.
+ *       one onset with the root and explains it ({@link Nature#precedence}). NaN stays the root
+ *       once it is, for after it nothing is worth much, and what names a rank or says how the
+ *       training is driven is not taken over by trends, whose beginning is but estimated. The
+ *       incident's id stays as it was opened.
  *   <li><b>Memory.</b> A resolved incident is remembered for {@code rememberSteps}: a slow detector
  *       may speak only then of what began with it, and that joins it too.
  *   <li><b>Transitions.</b> OPENED at the first finding; UPDATED at once when the severity rises or
@@ -388,6 +389,10 @@ public final class IncidentTracker {
 
   private boolean isTruerCause(Finding finding, Finding root) {
     if (root.kind() == FindingKind.NON_FINITE) {
+      return false;
+    }
+    // An estimate of when a trend began says little against what was seen as it happened.
+    if (Nature.of(root.kind()).isProven() && Nature.of(finding.kind()).isEstimate()) {
       return false;
     }
     // A NaN is as a rule what an explosion ends in, soon after an onset that is only estimated.

@@ -67,6 +67,11 @@ record Nature(
     };
   }
 
+  /** Whether it names a rank or says how the training is driven: no statistic of layers. */
+  boolean isProven() {
+    return precedence == 0 || precedence == 2;
+  }
+
   /** {@link #precedence} of a finding, which may name more than its kind does. */
   static int precedence(Finding finding) {
     boolean namesRank = finding.kind() == FindingKind.NON_FINITE && finding.rank() != null;

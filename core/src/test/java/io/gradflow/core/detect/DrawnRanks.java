@@ -91,6 +91,13 @@ public final class DrawnRanks {
     return this;
   }
 
+  /** All cosines are one number, as those of a pair are. */
+  DrawnRanks coherentAlike(double cosine) {
+    coherence = new float[log2Rms.length];
+    Arrays.fill(coherence, (float) cosine);
+    return this;
+  }
+
   public DrawnRanks weights(double... ofRanks) {
     weight = ofRanks;
     return this;

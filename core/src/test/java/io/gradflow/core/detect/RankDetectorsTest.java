@@ -264,17 +264,121 @@ class RankDetectorsTest {
   }
 
   @Test
-  void ofTwoRanksNobodyCanSayWhichIsSick() {
+  void twoRanksThatDifferByTheirBatchesFindNothing() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      var run =
+          run(seed, 2)
+              .steps(
+                  1_000, ranked(ranks -> ranks.coherentAlike(0.1 + 0.3 * random.nextGaussian())));
+
+      assertThat(run.findings()).isEmpty();
+    }
+  }
+
+  @Test
+  void ofTwoRanksTheLargerOneIsNamed() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      int sick = (int) (seed % 2);
+      Finding finding =
+          found(
+              run(seed, 2),
+              ranked(UnaryOperator.identity()),
+              ranked(ranks -> ranks.raise(sick, 3)),
+              25);
+
+      assertThat(finding.kind()).isEqualTo(RANK_DIVERGENCE);
+      assertThat(finding.rank()).isEqualTo(sick);
+      assertThat(finding.sign()).isEqualTo(Sign.LARGER);
+      assertThat(finding.onsetStep()).isBetween(100L, 112L);
+      assertThat(finding.message())
+          .matches(
+              "The gradient that rank [01] of 2 computes is [0-9.]+ times that of the other since"
+                  + " step 1[01][0-9]: look at the data it is fed\\.");
+    }
+  }
+
+  @Test
+  void ofTwoRanksTheSmallerOneIsNamedIfItWasNotSoBefore() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      Finding finding =
+          found(
+              run(seed, 2),
+              ranked(UnaryOperator.identity()),
+              ranked(ranks -> ranks.raise(1, -3)),
+              25);
+
+      assertThat(finding.rank()).isEqualTo(1);
+      assertThat(finding.sign()).isEqualTo(Sign.SMALLER);
+    }
+  }
+
+  @Test
+  void ofTwoRanksAFlippedBitIsNamedAtOnce() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      Finding finding =
+          found(
+              run(seed, 2),
+              ranked(UnaryOperator.identity()),
+              ranked(ranks -> ranks.raise(0, 60)),
+              1);
+
+      assertThat(finding.kind()).isEqualTo(RANK_DIVERGENCE);
+      assertThat(finding.rank()).isZero();
+      assertThat(finding.onsetStep()).isEqualTo(100);
+      assertThat(finding.sign()).isEqualTo(Sign.LARGER_AT_TIMES);
+    }
+  }
+
+  @Test
+  void ofTwoRanksOneOfAllZeroIsNamedInItsSecondStep() {
     var run =
         run(1, 2)
-            .steps(100, ranked(UnaryOperator.identity()))
-            .steps(100, ranked(ranks -> ranks.raise(1, 9)))
-            .steps(100, ranked(ranks -> ranks.zero(1)));
+            .steps(3, ranked(UnaryOperator.identity()))
+            .steps(2, ranked(ranks -> ranks.zero(1)));
 
-    assertThat(of(run, RANK_DIVERGENCE)).isEmpty();
-    run.steps(1, step -> ranked(UnaryOperator.identity()).apply(step.nan(1, "block1.weight")));
-    assertThat(run.verdicts().get(300).blindSpots())
-        .contains("fewer than three workers: of two that differ nobody knows which is sick");
+    assertThat(run.findings()).hasSize(1);
+    assertThat(run.findings().get(0).rank()).isEqualTo(1);
+    assertThat(run.findings().get(0).sign()).isEqualTo(Sign.ALL_ZERO);
+    assertThat(run.findings().get(0).onsetStep()).isEqualTo(3);
+  }
+
+  @Test
+  void ofTwoRanksThatTurnAgainstEachOtherNeitherIsNamed() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      Finding finding =
+          found(
+              run(seed, 2),
+              ranked(ranks -> ranks.coherentAlike(0.3 + 0.2 * random.nextGaussian())),
+              ranked(ranks -> ranks.coherentAlike(-0.3 + 0.2 * random.nextGaussian())),
+              60);
+
+      assertThat(finding.kind()).isEqualTo(RANK_DIVERGENCE);
+      assertThat(finding.rank()).isNull();
+      assertThat(finding.sign()).isEqualTo(Sign.AGAINST_THE_OTHERS);
+      assertThat(finding.onsetStep()).isBetween(85L, 125L);
+    }
+  }
+
+  @Test
+  void twoRanksThatComeToPointAgainstEachOtherAsTheyLearnFindNothing() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      var run = run(seed, 2);
+      for (int i = 0; i < 600; i++) {
+        double cosine = 0.4 - i / 1000.0;
+        run.steps(1, ranked(ranks -> ranks.coherentAlike(cosine + 0.2 * random.nextGaussian())));
+      }
+
+      assertThat(run.findings()).isEmpty();
+    }
+  }
+
+  @Test
+  void twoRanksOfUnequalBatchesFindNothingIfTheirWeightsAreKnown() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      var run = run(seed, 2).steps(500, ranked(ranks -> ranks.raise(1, 1.5).weights(32, 4)));
+
+      assertThat(run.findings()).isEmpty();
+    }
   }
 
   @Test
