@@ -62,7 +62,7 @@ class ArchitectureTest {
   static final ArchRule onlyAnalysisKnowsNd4j =
       noClasses()
           .that()
-          .resideOutsideOfPackage("io.gradflow.operators.analysis..")
+          .resideOutsideOfPackages("io.gradflow.operators.analysis..", "io.gradflow.benchmarks..")
           .should()
           .dependOnClassesThat()
           .resideInAnyPackage("org.nd4j..", "org.bytedeco..");
