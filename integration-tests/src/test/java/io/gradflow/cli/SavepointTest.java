@@ -44,7 +44,6 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -96,9 +95,6 @@ class SavepointTest {
     stepsBefore = null;
   }
 
-  @Disabled(
-      "A savepoint older than the retention of runs: restored jobs forget the run before its shards"
-          + " come. Fails since the savepoints of 0.1.0 are a week old; to be mended in the jobs")
   @ParameterizedTest
   @CsvSource({"0.1.0, 1", "0.1.0, 3"})
   void savepointsOfAReleaseAreRestored(String release, int parallelism) throws Exception {

@@ -154,7 +154,12 @@ public final class IncidentTracker {
       List<Alert> alerts) {
     Incident after = join(before, own, step, course);
     Cause cause = CauseRules.of(after).cause();
-    boolean isRevised = before.background() != null && cause != before.background().cause();
+    // What release 0.1 opened has no cause yet: it takes one, and nothing is news.
+    boolean isOld = before.background() == null;
+    boolean isRevised = !isOld && cause != before.background().cause();
+    if (isOld) {
+      after = after.first(cause);
+    }
     long now = Math.max(step.id().step(), after.lastStep());
     State transition = null;
     if (own.isEmpty()) {

@@ -1,5 +1,6 @@
 package io.gradflow.core.norm;
 
+import io.gradflow.core.Uptime;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Set;
@@ -28,7 +29,7 @@ final class Patience {
 
   private static final long NEVER = Long.MIN_VALUE;
   private final long halfMs;
-  private long startedAt = NEVER;
+  private final Uptime uptime = new Uptime();
   private long heardAt = NEVER;
   private long resumedAt = NEVER;
   private long newestWrittenAt = NEVER;
@@ -46,17 +47,23 @@ final class Patience {
 
   /** Before this, not even a deadline that expects silence is up: the subtask has just started. */
   long readyAt(long nowMs) {
-    start(nowMs);
-    return startedAt + halfMs;
+    uptime.at(nowMs);
+    return uptime.since() + halfMs;
   }
 
-  private void start(long nowMs) {
-    startedAt = startedAt == NEVER ? nowMs : startedAt;
+  /**
+   * When a key that was heard last at {@code lastInputMs} is forgotten.
+   *
+   * @param retention how long a silent key is remembered
+   */
+  long forgetsAt(long lastInputMs, Duration retention, long nowMs) {
+    uptime.at(nowMs);
+    return uptime.silentSince(lastInputMs) + retention.toMillis();
   }
 
   /** Something reached the subtask. */
   void heard(long nowMs) {
-    start(nowMs);
+    uptime.at(nowMs);
     if (heardAt == NEVER || nowMs - heardAt > halfMs) {
       resumedAt = nowMs;
     }
@@ -114,7 +121,7 @@ final class Patience {
   }
 
   private long nextLook(long deadlineMs, long afterResumingMs, long nowMs) {
-    start(nowMs);
+    uptime.at(nowMs);
     if (deadlineMs > nowMs) {
       return deadlineMs;
     }

@@ -570,17 +570,17 @@ public final class ShardCombiner {
         }
       }
       giveUpWaiting();
-      long retention = lastInputAt + retention().toMillis();
-      if (retention <= now) {
+      if (dropAt() <= now) {
         drop();
       } else {
-        arm(retention);
         leave();
       }
     }
 
-    private Duration retention() {
-      return RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
+    private long dropAt() {
+      Duration retention =
+          RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
+      return patience.forgetsAt(lastInputAt, retention, now);
     }
 
     private void giveUpWaiting() {
@@ -635,7 +635,7 @@ public final class ShardCombiner {
 
     void leave() {
       account();
-      arm(lastInputAt + retention().toMillis());
+      arm(dropAt());
       state
           .index()
           .set(

@@ -408,17 +408,17 @@ public final class StepAssembler {
           }
         }
       }
-      long dropAt = lastInputAt + retention().toMillis();
-      if (dropAt <= now) {
+      if (dropAt() <= now) {
         drop();
       } else {
-        arm(dropAt);
         leave();
       }
     }
 
-    private Duration retention() {
-      return RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
+    private long dropAt() {
+      Duration retention =
+          RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
+      return patience.forgetsAt(lastInputAt, retention, now);
     }
 
     /** Closes everything and forgets the run. */
@@ -446,7 +446,7 @@ public final class StepAssembler {
     }
 
     void leave() {
-      arm(lastInputAt + retention().toMillis());
+      arm(dropAt());
       state
           .index()
           .set(

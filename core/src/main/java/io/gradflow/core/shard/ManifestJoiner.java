@@ -4,6 +4,7 @@ import io.gradflow.core.Cell;
 import io.gradflow.core.Rejection;
 import io.gradflow.core.StepId;
 import io.gradflow.core.Store;
+import io.gradflow.core.Uptime;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -21,6 +22,7 @@ public final class ManifestJoiner {
   private static final int PENDING_EVENTS = 100;
 
   private final Duration retention;
+  private final Uptime uptime = new Uptime();
 
   /**
    * @param retention what is known of a run is dropped after so long without a manifest or event:
@@ -159,6 +161,7 @@ public final class ManifestJoiner {
 
   private void remember(
       State state, RunBook book, int groups, List<RunEvent> pending, long now, Output out) {
+    uptime.at(now);
     long armedAt = book == null ? Long.MAX_VALUE : book.armedAt();
     if (armedAt == Long.MAX_VALUE) {
       armedAt = now + retention.toMillis();
@@ -169,11 +172,12 @@ public final class ManifestJoiner {
 
   /** The time asked for has come. */
   public void wake(State state, long now, Output out) {
+    uptime.at(now);
     RunBook book = state.book().get();
     if (book == null) {
       return;
     }
-    long dropAt = book.lastInputAt() + retention.toMillis();
+    long dropAt = uptime.silentSince(book.lastInputAt()) + retention.toMillis();
     if (dropAt <= now) {
       end(state);
     } else {

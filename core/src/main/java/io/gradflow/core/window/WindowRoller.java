@@ -1,5 +1,6 @@
 package io.gradflow.core.window;
 
+import io.gradflow.core.Uptime;
 import io.gradflow.core.matrix.Matrices;
 import io.gradflow.core.norm.Lane;
 import io.gradflow.core.norm.RunEnd;
@@ -29,6 +30,7 @@ import java.util.List;
 public final class WindowRoller {
   private final WindowPolicy policy;
   private final Matrices matrices;
+  private final Uptime uptime = new Uptime();
 
   /**
    * @param matrices what slopes and links are computed with
@@ -103,6 +105,7 @@ public final class WindowRoller {
       this.runId = runId;
       this.now = now;
       this.out = out;
+      uptime.at(now);
       lastInputAt = now;
       WindowIndex index = state.index().get();
       if (index == null) {
@@ -251,7 +254,9 @@ public final class WindowRoller {
         }
         RunEnd end = RunEnd.of(ends, window.lane());
         if (end != null) {
-          long over = Math.max(end.arrivedAt(), window.lastStepAt()) + policy.endWait().toMillis();
+          long over =
+              uptime.silentSince(Math.max(end.arrivedAt(), window.lastStepAt()))
+                  + policy.endWait().toMillis();
           if (over <= now) {
             windows.set(i, closed(window));
             continue;
@@ -268,17 +273,17 @@ public final class WindowRoller {
           }
         }
       }
-      long dropAt = lastInputAt + retention().toMillis();
-      if (dropAt <= now) {
+      if (dropAt() <= now) {
         drop();
       } else {
-        arm(dropAt);
         leave();
       }
     }
 
-    private Duration retention() {
-      return RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
+    private long dropAt() {
+      Duration retention =
+          RunEnd.isHeard(ends, attempt) ? policy.finishedRetention() : policy.idleRetention();
+      return uptime.silentSince(lastInputAt) + retention.toMillis();
     }
 
     /** Closes everything and forgets the run. */
@@ -302,7 +307,7 @@ public final class WindowRoller {
     }
 
     void leave() {
-      arm(lastInputAt + retention().toMillis());
+      arm(dropAt());
       state
           .index()
           .set(

@@ -165,6 +165,36 @@ class ClosingTest {
   }
 
   @Test
+  void anOutageLongerThanTheRetentionForgetsNothing() {
+    Merging merging = new Merging(run).manifested();
+    step(merging, 0, 0, 1, 2, 3);
+    step(merging, 1, 0, 1);
+    merging.outage(10 * 24 * 3_600_000L);
+    merging.pass(1_000);
+    step(merging, 1, 2, 3);
+    step(merging, 2, 0, 1, 2, 3);
+    assertThat(merging.steps).hasSize(3).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
+    assertThat(merging.fate(ShardFate.REJECTED)).isZero();
+    nothingIsRetained(merging);
+  }
+
+  @Test
+  void aFinishedRunIsRememberedForItsRetentionAfterAnOutage() {
+    Merging merging = new Merging(run).manifested();
+    step(merging, 0, 0, 1, 2, 3);
+    merging.event(run.event(RunEvent.Type.FINISHED, 1));
+    merging.outage(10 * 24 * 3_600_000L);
+    merging.pass(50 * 60_000);
+    step(merging, 1, 0, 1, 2, 3);
+    assertThat(merging.steps).hasSize(2).allMatch(s -> s.closedBy() == ClosedBy.COMPLETE);
+    merging.outage(10 * 24 * 3_600_000L);
+    merging.pass(59 * 60_000);
+    assertThat(merging.retained()).isPositive();
+    merging.pass(61 * 60_000);
+    nothingIsRetained(merging);
+  }
+
+  @Test
   void aRankMissingInABacklogIsFoundWhenThePartitionsAreReadToOneTime() {
     TestRun twelve = TestRun.replicas(12, 1);
     Merging merging = new Merging(twelve).manifested();

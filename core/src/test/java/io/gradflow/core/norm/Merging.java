@@ -54,6 +54,13 @@ public final class Merging {
     assembler = new StepAssembler(assembling, new PlainMatrices());
   }
 
+  /** Nothing is at work for so long; then new machines go on, and what is overdue fires first. */
+  void outage(long ms) {
+    now += ms;
+    restart();
+    pass(0);
+  }
+
   /** Tells the manifest to everybody. */
   public Merging manifested() {
     return manifested(run.manifest());

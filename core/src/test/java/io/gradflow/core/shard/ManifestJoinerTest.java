@@ -118,4 +118,16 @@ class ManifestJoinerTest implements ManifestJoiner.Output {
     assertThat(parts.size()).isZero();
     assertThat(wakes).hasSize(2);
   }
+
+  @Test
+  void anOutageLongerThanTheRetentionForgetsNothing() {
+    joiner.manifest(state, run.manifest(), 0, this);
+    long day = Duration.ofDays(1).toMillis();
+    ManifestJoiner restored = new ManifestJoiner(Duration.ofDays(30));
+    restored.wake(state, 50 * day, this);
+    assertThat(wakes).containsExactly(30 * day, 80 * day);
+    toGroups.clear();
+    restored.event(state, run.event(RunEvent.Type.FINISHED, 3), 51 * day, this);
+    assertThat(toGroups).as("the run's groups are still known").hasSize(3);
+  }
 }

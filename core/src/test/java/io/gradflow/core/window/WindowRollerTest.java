@@ -18,8 +18,7 @@ import org.junit.jupiter.api.Test;
 
 class WindowRollerTest implements WindowRoller.Output {
   private final TestRun run = TestRun.replicas(1, 2);
-  private final WindowRoller roller =
-      new WindowRoller(WindowPolicy.defaults(), new PlainMatrices());
+  private WindowRoller roller = new WindowRoller(WindowPolicy.defaults(), new PlainMatrices());
   private final WindowState state = WindowState.inMemory();
   private final List<LayerWindow> windows = new ArrayList<>();
   private final List<Step> left = new ArrayList<>();
@@ -210,6 +209,20 @@ class WindowRollerTest implements WindowRoller.Output {
     assertThat(windows.get(closed).l2()).isEqualTo(new LayerWindow.Spread(3, 1, 5, 5, 3, 5));
     pass(100 * 3_600_000L);
     assertThat(windows).as("nothing new to say").hasSize(closed + 2);
+    nothingIsRetained();
+  }
+
+  @Test
+  void anOutageLongerThanTheRetentionForgetsNothing() {
+    manifested();
+    send(0, 1, 1);
+    roller.notice(state, new RunNotice(null, run.event(RunEvent.Type.FINISHED, 1)), now, this);
+    now += 10 * 24 * 3_600_000L;
+    roller = new WindowRoller(WindowPolicy.defaults(), new PlainMatrices());
+    pass(29_000);
+    send(1, 3, 1);
+    assertThat(windows).filteredOn(w -> !w.open()).hasSize(2).allMatch(w -> w.steps() == 2);
+    assertThat(left).isEmpty();
     nothingIsRetained();
   }
 

@@ -1,5 +1,6 @@
 package io.gradflow.operators.detect;
 
+import io.gradflow.core.Uptime;
 import io.gradflow.operators.types.RecordTypes;
 import java.io.IOException;
 import java.time.Duration;
@@ -17,7 +18,7 @@ import org.apache.flink.streaming.api.TimerService;
 final class Silence {
   private final ValueState<Heard> state;
   private final long patienceMs;
-  private long startedMs = Long.MIN_VALUE;
+  private final Uptime uptime = new Uptime();
 
   /**
    * State of a key.
@@ -50,7 +51,7 @@ final class Silence {
     if (heard == null || now < heard.wakeMs()) {
       return false;
     }
-    long until = Math.max(heard.lastMs(), startedMs) + patienceMs;
+    long until = uptime.silentSince(heard.lastMs()) + patienceMs;
     if (now >= until) {
       return true;
     }
@@ -66,15 +67,13 @@ final class Silence {
   /** Processing time; this instance began at the first one it saw. */
   long now(TimerService timers) {
     long now = timers.currentProcessingTime();
-    if (startedMs == Long.MIN_VALUE) {
-      startedMs = now;
-    }
+    uptime.at(now);
     return now;
   }
 
   /** When this instance began, known after {@link #now}. */
   long startedMs() {
-    return startedMs;
+    return uptime.since();
   }
 
   private void wake(TimerService timers, long lastMs, long at) throws IOException {
