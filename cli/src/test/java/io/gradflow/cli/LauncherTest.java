@@ -102,10 +102,10 @@ class LauncherTest {
         <testsuite name="a" time="1" tests="5" errors="1" skipped="1" failures="1">
           <testcase name="fine" classname="a" time="1"/>
           <testcase name="breaks" classname="a" time="1">
-            <failure message="no">no</failure>
+            <failure message="&#10;Expected: &lt;1&gt; &amp; &quot;two&quot;&#10;  got 3">no</failure>
           </testcase>
           <testcase name="throws" classname="a" time="1">
-            <error message="no">no</error>
+            <error type="x">no</error>
           </testcase>
         </testsuite>
         X
@@ -116,7 +116,7 @@ class LauncherTest {
         """);
     Outcome all = run(Map.of(), "test");
     assertThat(all.output).isEqualTo("4 passed, 2 failed, 1 skipped\n");
-    assertThat(all.error).contains("  failed: a.breaks\n", "  failed: a.throws\n");
+    assertThat(all.error).contains("  failed: a.breaks: Expected: <1> & \"two\" got 3\n", "  failed: a.throws\n");
     assertThat(all.code).isEqualTo(1);
 
     Outcome one = run(Map.of(), "test", "training");
