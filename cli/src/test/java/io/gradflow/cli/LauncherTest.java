@@ -117,8 +117,7 @@ class LauncherTest {
     Outcome all = run(Map.of(), "test");
     assertThat(all.output).isEqualTo("4 passed, 2 failed, 1 skipped\n");
     assertThat(all.error)
-        .contains(
-            "  failed: a.breaks: Expected: <1> & \"two\" got 3\n", "  failed: a.throws\n");
+        .contains("  failed: a.breaks: Expected: <1> & \"two\" got 3\n", "  failed: a.throws\n");
     assertThat(all.code).isEqualTo(1);
 
     Outcome one = run(Map.of(), "test", "training");
