@@ -94,6 +94,11 @@ def canonical(of: Schema, namespace: str = "") -> str:
 _PRIMITIVES = frozenset(["null", "boolean", "int", "long", "float", "double", "bytes", "string"])
 
 
+def _typed(of: Union[str, Dict[str, Any]]) -> Tuple[str, Dict[str, Any]]:
+    """A schema's type, and the schema where it has parts."""
+    return (of, {}) if isinstance(of, str) else (of["type"], of)
+
+
 def fingerprint(canonical_form: str) -> int:
     """CRC-64-AVRO of a schema's parsing canonical form, unsigned."""
     value = _EMPTY_FINGERPRINT
@@ -268,13 +273,13 @@ def _write(of: Schema, where: str) -> Write:
                 other(out, value)
 
         return write_nullable
-    kind = of if isinstance(of, str) else of["type"]
+    kind, parts = _typed(of)
     if kind == "record":
-        return _write_record(of, where)  # type: ignore[arg-type]
+        return _write_record(parts, where)
     if kind == "array":
-        return _write_array(of["items"], where)  # type: ignore[index, call-overload]
+        return _write_array(parts["items"], where)
     if kind == "map":
-        value_of = _write(of["values"], where)  # type: ignore[index, call-overload]
+        value_of = _write(parts["values"], where)
 
         def write_map(out: List[bytes], value: Any) -> None:
             if value:
@@ -459,13 +464,13 @@ class _Source:
             if not 0 <= branch < len(of):
                 raise Unreadable(f"expected a union branch below {len(of)}, got {branch}")
             return self.read(of[branch])
-        kind = of if isinstance(of, str) else of["type"]
+        kind, parts = _typed(of)
         if kind == "record":
-            return {field["name"]: self.read(field["type"]) for field in of["fields"]}  # type: ignore[index, call-overload]
+            return {field["name"]: self.read(field["type"]) for field in parts["fields"]}
         if kind == "array":
-            return [item for count in self._blocks() for item in self._items(of["items"], count)]  # type: ignore[index, call-overload]
+            return [item for count in self._blocks() for item in self._items(parts["items"], count)]
         if kind == "map":
-            return dict(item for count in self._blocks() for item in self._entries(of["values"], count))  # type: ignore[index, call-overload]
+            return dict(item for count in self._blocks() for item in self._entries(parts["values"], count))
         if kind in ("int", "long"):
             return self._integer()
         if kind == "double":
