@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from multiprocessing import process, util
-from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from gradflow import wire
 from gradflow.complaints import ClientLog, Complaints
@@ -80,6 +80,8 @@ class Publisher:
 
     producer_factory: makes what confluent-kafka's ``Producer`` is, of its configuration; for tests.
     """
+
+    _identified: Optional[Tuple[Manifest, int]]
 
     def __init__(self, options: Options, producer_factory: Optional[Callable[[Mapping[str, Any]], Any]] = None) -> None:
         self._options = options
@@ -180,7 +182,7 @@ class Publisher:
         self._complaints = Complaints(who)
         self._outbox = _Outbox(options.queue)
         self._sender = _Sender(options, self._outbox, self._producer_factory, self._complaints, who)
-        self._identified: Optional[tuple[Manifest, int]] = None
+        self._identified = None
         self._notices = 0
         _open.add(self)
 
@@ -687,5 +689,5 @@ def _kind(notice: _Notice) -> str:
 
 def _is_fatal(failure: Exception) -> bool:
     """Whether not the record but the producer is broken, and stays so."""
-    error = failure.args[0] if failure.args else None
-    return hasattr(error, "fatal") and bool(error.fatal())
+    fatal = getattr(failure.args[0] if failure.args else None, "fatal", None)
+    return fatal is not None and bool(fatal())
