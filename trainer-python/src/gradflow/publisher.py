@@ -689,5 +689,8 @@ def _kind(notice: _Notice) -> str:
 
 def _is_fatal(failure: Exception) -> bool:
     """Whether not the record but the producer is broken, and stays so."""
-    fatal = getattr(failure.args[0] if failure.args else None, "fatal", None)
-    return fatal is not None and bool(fatal())
+    for what in (failure, *failure.args[:1]):
+        fatal = getattr(what, "fatal", None)
+        if fatal is not None and fatal():
+            return True
+    return False
