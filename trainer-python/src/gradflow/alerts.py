@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import ctypes
 import os
 import threading
 import weakref
@@ -11,7 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Callable, Collection, Deque, Dict, List, Mapping, Optional, Tuple, Union
 
 from gradflow import wire
-from gradflow.complaints import LOG, ClientLog, Complaints
+from gradflow.complaints import LOG, Complaints
+from gradflow.kafka import ClientLog, never_destroy, new_consumer
 from gradflow.options import Options
 
 #: From the least to the most urgent: advice; somebody should look today; the on-call engineer now.
@@ -378,8 +378,7 @@ class Follower:
         self._closed.set()
         self._thread = None
         self._pending.clear()
-        if self._consumer is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._consumer))
+        never_destroy(self._consumer)
 
 
 _followers: weakref.WeakSet[Follower] = weakref.WeakSet()
@@ -445,11 +444,5 @@ def follow(
         chosen,
         dry_run,
         poll_in_loop,
-        consumer_factory or _consumer,
+        consumer_factory or new_consumer,
     )
-
-
-def _consumer(configuration: Mapping[str, Any]) -> Any:
-    from confluent_kafka import Consumer
-
-    return Consumer(dict(configuration))
