@@ -89,7 +89,7 @@ def large_shard(step: int) -> Shard:
 # --- The plain way --------------------------------------------------------------------------------------------------
 
 
-def test_all_ranks_share_one_client_and_keep_their_order(kafka: Kafka, serve: Any, rank: Any) -> None:
+def test_all_ranks_share_one_client_and_keep_their_order(kafka: Kafka, serve: Any, rank: Any, caplog: Any) -> None:
     at = serve().agent.where
     ranks = [rank(at, number) for number in range(4)]
     ranks[0].announce(MANIFEST)
@@ -110,6 +110,7 @@ def test_all_ranks_share_one_client_and_keep_their_order(kafka: Kafka, serve: An
     assert [key for topic, key, _ in kafka.records if topic == "gradient-manifests"]
     assert kafka.producers[0].configuration["bootstrap.servers"] == "broker:9092"
     assert kafka.producers[0].configuration["partitioner"] == "murmur2_random"
+    assert caplog.text == ""
 
 
 def test_large_records_in_many_parts_arrive(kafka: Kafka, serve: Any, rank: Any) -> None:
