@@ -24,7 +24,11 @@ from gradflow.publisher import Publisher, Stats
 from gradflow.records import Columns, Layer, Manifest, Reporting, Shard
 
 HANG_S = 20.0
-NAMES = {"gradient-shards": "GradientShard", "gradient-manifests": "GradientManifest", "gradient-runs": "GradientRunEvent"}
+NAMES = {
+    "gradient-shards": "GradientShard",
+    "gradient-manifests": "GradientManifest",
+    "gradient-runs": "GradientRunEvent",
+}
 MANIFEST = Manifest("run", 1, (Layer("a.weight", 4),), 1, (), (Reporting("REDUCED"),))
 
 

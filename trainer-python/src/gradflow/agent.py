@@ -559,11 +559,14 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         prog="gradflow-agent",
         description="Publishes the gradients of all ranks of this host over one connection to Kafka. Ranks find it by "
         "GRADFLOW_AGENT, or watch(agent=...), with the address given to --listen.",
-        epilog="GRADFLOW_KAFKA_SECURITY_PROTOCOL sets librdkafka's security.protocol, and so on. SIGTERM and SIGINT end "
-        "it within two seconds; what Kafka has not taken by then is counted as failed.",
+        epilog="GRADFLOW_KAFKA_SECURITY_PROTOCOL sets librdkafka's security.protocol, and so on. SIGTERM and SIGINT "
+        "end it within two seconds; what Kafka has not taken by then is counted as failed.",
     )
     parser.add_argument(
-        "--listen", required=True, metavar="ADDRESS", help="unix:/path (for this user alone), 127.0.0.1:PORT or [::1]:PORT"
+        "--listen",
+        required=True,
+        metavar="ADDRESS",
+        help="unix:/path (for this user alone), 127.0.0.1:PORT or [::1]:PORT",
     )
     parser.add_argument(
         "--bootstrap-servers",

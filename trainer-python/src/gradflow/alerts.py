@@ -416,8 +416,8 @@ def follow(
     run, bootstrap_servers, attempt, kafka: as in `Options`; from the environment where they are None.
     on_alert: called with an `Alert` on the follower's thread, whatever the severity. It may log and page; it must not
       touch model or optimizer, which the training is using meanwhile.
-    actions: by a name of your choice, e.g. ``stop``, ``skip_step``, ``lower_rate``, ``save_checkpoint``: an `Action`, or
-      a function of an alert, which then is for CRITICAL alerts. Each is done once for an incident.
+    actions: by a name of your choice, e.g. ``stop``, ``skip_step``, ``lower_rate``, ``save_checkpoint``: an `Action`,
+      or a function of an alert, which then is for CRITICAL alerts. Each is done once for an incident.
     attempt, stream: only alerts of these. With an attempt, reading begins with the attempt, so that what was found
       before this call is told, too; without one, with what is published from now on.
     dry_run: True: the log says what would have been done, and nothing is.
@@ -440,7 +440,9 @@ def follow(
     if options.enabled and not options.bootstrap_servers.strip():
         raise ValueError("bootstrap_servers: expected host:port,..., got none: an agent publishes, it reads no alerts")
     said_attempt = attempt is not None or bool(os.environ.get("GRADFLOW_ATTEMPT", "").strip())
-    chosen = {name: action if isinstance(action, Action) else Action(action) for name, action in (actions or {}).items()}
+    chosen = {
+        name: action if isinstance(action, Action) else Action(action) for name, action in (actions or {}).items()
+    }
     return Follower(
         options,
         options.attempt if said_attempt else None,

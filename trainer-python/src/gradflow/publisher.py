@@ -120,8 +120,9 @@ class Publisher:
                 raise ValueError(f"event: expected a type of {', '.join(sorted(EVENT_TYPES))}, got {type!r}")
             options = self._options
             texts = {name: str(value) for name, value in attributes.items()}
-            at = int(time.time() * 1000)
-            return _Notice(order, None, 0, RunEvent(options.run, options.attempt, options.stream, step, type, at, texts))
+            now = int(time.time() * 1000)
+            event = RunEvent(options.run, options.attempt, options.stream, step, type, now, texts)
+            return _Notice(order, None, 0, event)
 
         self._put_notice(notice)
 
