@@ -49,7 +49,7 @@ def say(**words: object) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    phases = ["start"]
+    phases = ["healthy"]
 
     def listen() -> None:
         for line in sys.stdin:
@@ -59,6 +59,7 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     watched, alone = Trained(watched=True), Trained(watched=False)
     steps = 0
+    say(ready=True)
     while phases[0] != "end":
         phase = phases[0]
         watched.milliseconds.clear()

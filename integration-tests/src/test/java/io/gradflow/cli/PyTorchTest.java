@@ -122,7 +122,7 @@ class PyTorchTest {
 
     train(run, example, concat(more, "--steps", "" + count, "--reference", reference.toString()));
 
-    Published published = await(run, count);
+    Published published = published(run, count);
     Map<Long, JsonNode> expected = referenceIn(reference);
     assertThat(published.steps().keySet()).isEqualTo(expected.keySet()).hasSize(count);
     published
@@ -170,7 +170,7 @@ class PyTorchTest {
             "40");
 
     JsonNode fault = lastJson(output).get("fault");
-    Published published = await("torch-nan", 60);
+    Published published = published("torch-nan", 60);
     assertThat(published.alerts())
         .filteredOn(alert -> alert.state() == Alert.State.OPENED)
         .filteredOn(alert -> !alert.kind().isAdvice())
@@ -206,7 +206,7 @@ class PyTorchTest {
         "--checkpoint-every",
         "50");
 
-    Published published = await("torch-restart", 160);
+    Published published = published("torch-restart", 160);
     Map<Long, Set<Long>> stepsOfAttempts = new TreeMap<>();
     published
         .steps()
@@ -289,7 +289,7 @@ class PyTorchTest {
   }
 
   /** The run once its steps up to that many are there, and the alerts that follow from them. */
-  private static Published await(String run, long steps) throws InterruptedException {
+  private static Published published(String run, long steps) throws InterruptedException {
     await()
         .atMost(Duration.ofSeconds(60))
         .pollInterval(Duration.ofMillis(500))
