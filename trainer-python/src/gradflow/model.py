@@ -65,12 +65,12 @@ def layers_of(model: torch.nn.Module, rename: Optional[Callable[[str], str]] = N
 
 def plain_name(name: str) -> str:
     """The name without what DDP, FSDP, ``torch.compile`` and activation checkpointing put into it."""
-    return ".".join(part for i, part in enumerate(name.split(".")) if not _is_wrapper(part, i))
-
-
-def _is_wrapper(part: str, position: int) -> bool:
-    # A model may well have a module named "module" of its own; wrappers put theirs first.
-    return part in _WRAPPERS if part != "module" else position == 0
+    kept: List[str] = []
+    for part in name.split("."):
+        # A model may well have a module named "module" of its own; wrappers put theirs first.
+        if part not in _WRAPPERS or (part == "module" and kept):
+            kept.append(part)
+    return ".".join(kept)
 
 
 def _unique(name: str, names: Dict[str, int]) -> str:
