@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any, Callable
+from typing import Callable
 
 LOG = logging.getLogger("gradflow")
 
@@ -41,18 +41,3 @@ def said(cause: object) -> str:
     if isinstance(cause, BaseException) and not text.startswith(type(cause).__name__):
         text = f"{type(cause).__name__}: {text}" if text else type(cause).__name__
     return " ".join(text.split())
-
-
-class ClientLog:
-    """Takes the log lines of librdkafka: what is wrong as a complaint, the rest for those who debug."""
-
-    def __init__(self, complaints: Complaints) -> None:
-        self._complaints = complaints
-
-    def log(self, level: int, text: str, *arguments: Any, **_: Any) -> None:
-        """As ``logging.Logger.log``, which confluent-kafka calls."""
-        line = text % arguments if arguments else text
-        if level >= logging.WARNING:
-            self._complaints.about("Kafka's client says", line)
-        else:
-            LOG.debug("%s", line)

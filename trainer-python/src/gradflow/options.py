@@ -8,7 +8,7 @@ import socket
 import time
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, FrozenSet, Mapping, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple
 
 #: What can be measured beside norms; columns of a group come and cost together.
 GROUPS = ("moments", "histogram", "sketch", "hash", "weights", "dots")
@@ -44,7 +44,7 @@ class Signals:
 
         E.g. ``moments,histogram:10,sketch:50``. Raises ValueError saying what was expected.
         """
-        every: dict[str, int] = {}
+        every: Dict[str, int] = {}
         for entry in [] if text.strip() == "none" else text.split(","):
             match = re.fullmatch(r"\s*(\w+)\s*(?::\s*(\d{1,9})\s*)?", entry)
             group = match.group(1) if match else ""
@@ -139,12 +139,7 @@ class Options:
         agent = said.text("agent", None)
         world_size = said.number("world_size", 1, "WORLD_SIZE", "SLURM_NTASKS")
         attempt = None if enabled and world_size > 1 else int(time.time() * 1000)
-        kafka = {
-            name[len(_KAFKA_PREFIX) :].lower().replace("_", "."): value
-            for name, value in environ.items()
-            if name.startswith(_KAFKA_PREFIX)
-        }
-        kafka.update(said.overrides.get("kafka", {}))
+        kafka = {**kafka_properties(environ), **said.overrides.get("kafka", {})}
         return cls(
             bootstrap_servers=said.needed("bootstrap_servers", enabled and agent is None),
             run=said.needed("run", enabled),
@@ -162,6 +157,15 @@ class Options:
             agent=agent,
             kafka=kafka,
         )
+
+
+def kafka_properties(environ: Mapping[str, str]) -> Dict[str, str]:
+    """librdkafka's properties that an environment sets: ``GRADFLOW_KAFKA_SECURITY_PROTOCOL`` is ``security.protocol``."""
+    return {
+        name[len(_KAFKA_PREFIX) :].lower().replace("_", "."): value
+        for name, value in environ.items()
+        if name.startswith(_KAFKA_PREFIX)
+    }
 
 
 def address(text: str, option: str) -> Tuple[int, Any]:

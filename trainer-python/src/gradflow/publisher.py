@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import atexit
 import collections
-import ctypes
 import os
 import threading
 import time
 from multiprocessing import process, util
-from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from gradflow import wire
-from gradflow.complaints import ClientLog, Complaints
+from gradflow.complaints import Complaints
 from gradflow.hash64 import manifest_id
+from gradflow.kafka import ClientLog, is_fatal, never_destroy, new_producer, producer_configuration
 from gradflow.options import Options
 from gradflow.records import Manifest, RunEvent, Shard
 
@@ -80,6 +80,8 @@ class Publisher:
 
     producer_factory: makes what confluent-kafka's ``Producer`` is, of its configuration; for tests.
     """
+
+    _identified: Optional[Tuple[Manifest, int]]
 
     def __init__(self, options: Options, producer_factory: Optional[Callable[[Mapping[str, Any]], Any]] = None) -> None:
         self._options = options
@@ -180,7 +182,7 @@ class Publisher:
         self._complaints = Complaints(who)
         self._outbox = _Outbox(options.queue)
         self._sender = _Sender(options, self._outbox, self._producer_factory, self._complaints, who)
-        self._identified: Optional[tuple[Manifest, int]] = None
+        self._identified = None
         self._notices = 0
         _open.add(self)
 
@@ -227,35 +229,7 @@ def _factory(options: Options) -> Callable[[Mapping[str, Any]], Any]:
         address = options.agent
         return lambda configuration: AgentLink(address)
 
-    def connect(configuration: Mapping[str, Any]) -> Any:
-        # Not before it is used: the import takes its time, and threads of librdkafka do not survive a fork.
-        from confluent_kafka import Producer
-
-        return Producer(dict(configuration))
-
-    return connect
-
-
-def producer_configuration(bootstrap_servers: str, client_id: str, kafka: Mapping[str, str]) -> Dict[str, Any]:
-    """librdkafka's properties for a publisher; those in ``kafka`` go before its own."""
-    return {
-        "bootstrap.servers": bootstrap_servers,
-        "client.id": client_id,
-        # Java's: all records of one rank share a partition with those that a JVM trainer would send.
-        "partitioner": "murmur2_random",
-        "enable.idempotence": True,
-        "acks": "all",
-        "linger.ms": 5,
-        # A broker that restarts is back within a minute. Until then records wait in the producer.
-        "message.timeout.ms": 120_000,
-        "request.timeout.ms": 10_000,
-        "queue.buffering.max.kbytes": 16 << 10,
-        "reconnect.backoff.max.ms": 2_000,
-        "socket.keepalive.enable": True,
-        "log.connection.close": False,
-        "log_level": 4,
-        **kafka,
-    }
+    return new_producer
 
 
 class _Outbox:
@@ -474,9 +448,7 @@ class _Sender:
 
     def abandon(self) -> None:
         """Lets go of what belongs to the parent of a forked process."""
-        if self._producer is not None:
-            # Destroying it would wait for threads that the child does not have: it is never destroyed.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+        never_destroy(self._producer)
 
     # --- On the thread ---
 
@@ -629,7 +601,7 @@ class _Sender:
                     return
                 self._poll(_UNDER_WAY_S)
             except Exception as e:
-                self._broken = self._broken or _is_fatal(e)
+                self._broken = self._broken or is_fatal(e)
                 self._ended(receipt, e)
                 return
 
@@ -646,7 +618,7 @@ class _Sender:
             try:
                 self._producer.poll(at_most)
             except Exception as e:
-                self._broken = self._broken or _is_fatal(e)
+                self._broken = self._broken or is_fatal(e)
                 self._complaints.about("Kafka's client says", e)
 
     def _flush(self) -> None:
@@ -683,9 +655,3 @@ def _encoded(notice: _Notice) -> List[wire.Record]:
 
 def _kind(notice: _Notice) -> str:
     return "event" if notice.manifest is None else "manifest"
-
-
-def _is_fatal(failure: Exception) -> bool:
-    """Whether not the record but the producer is broken, and stays so."""
-    error = failure.args[0] if failure.args else None
-    return hasattr(error, "fatal") and bool(error.fatal())
