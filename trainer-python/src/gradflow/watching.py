@@ -59,7 +59,7 @@ def watch(
     layer_name: Optional[Callable[[str], str]] = None,
     mesh: Any = None,
     comm_hook: Optional[Tuple[Any, Hook]] = None,
-    publisher: Callable[[Options], Any] = Publisher,
+    publisher: Optional[Callable[[Options], Any]] = None,
     environ: Mapping[str, str] = os.environ,
     **options: Any,
 ) -> Watch:
@@ -68,7 +68,8 @@ def watch(
     optimizer: whose learning rates are published. max_norm: the limit that `Watch.after_clip` is about.
     first_step: of this attempt; that of the checkpoint a training goes on from. layer_name: makes layers' names unique
     over the stages of a pipeline. mesh: torch's DeviceMesh of the whole training, where parameters do not say it.
-    comm_hook: (state, hook) for DDP, which takes only one hook. publisher: makes a `Publisher` of the options.
+    comm_hook: (state, hook) for DDP, which takes only one hook. publisher: makes a `gradflow.publisher.Publisher` of
+    the options.
 
     options: those of `gradflow.options.Options`, e.g. run, bootstrap_servers, stream, every, signals, enabled. Those not
     given here are read from ``GRADFLOW_*``. Rank and world size are those of the process group. All ranks need one
@@ -88,7 +89,7 @@ def watch(
     settings = Options.from_environment(environ, **given)
     watching = Watch(settings, optimizer, max_norm, first_step)
     if settings.enabled:
-        watching._begin(model, decided, layer_name, mesh, comm_hook, publisher, environ)
+        watching._begin(model, decided, layer_name, mesh, comm_hook, publisher or Publisher, environ)
     return watching
 
 
