@@ -10,8 +10,8 @@ import sys
 from typing import Any, Dict, List
 
 import pytest
-
 from fakes import FakePublisher, by_name
+
 from gradflow.records import LOCAL, REDUCED
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -107,9 +107,13 @@ def test_a_nan_comes_from_the_rank_and_layer_it_was_put_into(ranks: Any) -> None
 
 def test_an_exploding_loss_and_a_rank_that_falls_silent(ranks: Any) -> None:
     both = ranks.run(example, "ddp", ["--steps", "4", "--fault", "exploding", "--fault-rank", "1", "--fault-step", "2"])
-    norms = [[float((s.columns.norm.astype("f8") ** 2).sum()) ** 0.5 for s in one[2] if s.stage == LOCAL] for one in both]
+    norms = [
+        [float((s.columns.norm.astype("f8") ** 2).sum()) ** 0.5 for s in one[2] if s.stage == LOCAL] for one in both
+    ]
     assert norms[1][2] > 100 * norms[1][1] and norms[0][2] < 10 * norms[0][1]
-    both = ranks.run(example, "ddp", ["--steps", "4", "--fault", "missing-rank", "--fault-rank", "1", "--fault-step", "2"])
+    both = ranks.run(
+        example, "ddp", ["--steps", "4", "--fault", "missing-rank", "--fault-rank", "1", "--fault-step", "2"]
+    )
     assert [s.step for s in both[1][2]] == [0, 1]
     assert [s.step for s in both[0][2] if s.stage == LOCAL] == [0, 1, 2, 3]
 

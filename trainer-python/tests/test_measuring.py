@@ -12,7 +12,6 @@ import torch
 
 from gradflow.measuring import (
     HISTOGRAM,
-    MAX_ABS,
     MIN_NONZERO,
     MOMENTS,
     NANS,
@@ -69,7 +68,13 @@ def assert_as_float64_says(slices: List[torch.Tensor]) -> None:
         wanted = expected(one)
         assert found.norm()[i] == pytest.approx(min(wanted["norm"], FLOAT_MAX), rel=3e-7), i
         assert found.max_abs()[i] == pytest.approx(wanted["max"], rel=1e-7), i
-        for name, row in (("nans", NANS), ("pos", POS_INFS), ("neg", NEG_INFS), ("zeros", ZEROS), ("subnormals", SUBNORMALS)):
+        for name, row in (
+            ("nans", NANS),
+            ("pos", POS_INFS),
+            ("neg", NEG_INFS),
+            ("zeros", ZEROS),
+            ("subnormals", SUBNORMALS),
+        ):
             column = found.column(row)
             assert column is not None and column[i] == wanted[name], (i, name)
         assert found.column(SUM_ABS)[i] == pytest.approx(min(wanted["abs"], FLOAT_MAX), rel=1e-6), i
@@ -145,7 +150,9 @@ def test_a_long_slice_is_added_up_without_losing_small_squares() -> None:
 
 
 def test_sparse_slices_are_measured_as_the_dense_ones_they_stand_for() -> None:
-    sparse = torch.sparse_coo_tensor(torch.tensor([[1, 3, 1]]), torch.tensor([[1.0, 2.0], [0.0, 4.0], [5.0, -2.0]]), (6, 2))
+    sparse = torch.sparse_coo_tensor(
+        torch.tensor([[1, 3, 1]]), torch.tensor([[1.0, 2.0], [0.0, 4.0], [5.0, -2.0]]), (6, 2)
+    )
     assert_as_float64_says([torch.ones(3), sparse])
 
 
@@ -190,7 +197,10 @@ def by_foreach(*slices: torch.Tensor) -> Measured:
 
 def test_foreach_norms_are_float32_whatever_the_gradient_is() -> None:
     generator = torch.Generator().manual_seed(9)
-    slices = [torch.randn(500, generator=generator).to(d) for d in (torch.float32, torch.bfloat16, torch.float16, torch.float64)]
+    slices = [
+        torch.randn(500, generator=generator).to(d)
+        for d in (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+    ]
     slices.insert(2, torch.zeros(0))
     found = by_foreach(*slices)
     for i, one in enumerate(slices):

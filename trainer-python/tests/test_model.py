@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import torch
+from fakes import FakePublisher
 from torch import nn
 
 import gradflow
-from fakes import FakePublisher
 from gradflow.model import layers_of, plain_name
 from gradflow.records import Layer
 

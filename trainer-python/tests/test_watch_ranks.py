@@ -10,11 +10,11 @@ from typing import Any, Dict, List
 import pytest
 import torch
 import torch.distributed as dist
+from fakes import FakePublisher, by_name, layers_of
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel as DDP
 
 import gradflow
-from fakes import FakePublisher, by_name, layers_of
 from gradflow.records import LOCAL, REDUCED, MeshAxis
 
 EXACT = 1e-6
@@ -130,7 +130,8 @@ def test_a_layer_that_nobody_used_is_absent_and_not_zero(ranks: Any) -> None:
             published = by_name(one["manifest"], shard.columns)
             assert "spare.weight" not in published and "embed.weight" in published
             assert published == pytest.approx(
-                {n: v for n, v in one["expected"][shard.step][shard.stage].items() if not n.startswith("spare")}, rel=EXACT
+                {n: v for n, v in one["expected"][shard.step][shard.stage].items() if not n.startswith("spare")},
+                rel=EXACT,
             )
 
 

@@ -12,13 +12,13 @@ from typing import Any, List
 
 import pytest
 import torch
+from fakes import FakePublisher, by_name, layers_of
+from test_publisher import Kafka
 from torch import nn
 
 import gradflow
-from fakes import FakePublisher, by_name, layers_of
 from gradflow.options import Options
 from gradflow.publisher import Publisher
-from test_publisher import Kafka
 
 
 def watched(model: nn.Module, **options: Any) -> gradflow.Watch:
@@ -51,7 +51,9 @@ def test_a_step_says_what_there_is_to_say() -> None:
     assert shard.clip_mode is None and shard.loss_scale is None and not shard.step_skipped
     assert watch.manifest.optimizer == "adamw" and watch.manifest.adam_eps == 1e-8
     assert by_name(watch.manifest, shard.columns)["weight"] == pytest.approx(model.weight.grad.double().norm().item())
-    assert by_name(watch.manifest, shard.columns, "weight_norm")["bias"] == pytest.approx(model.bias.double().norm().item())
+    assert by_name(watch.manifest, shard.columns, "weight_norm")["bias"] == pytest.approx(
+        model.bias.double().norm().item()
+    )
 
 
 def test_signals_come_when_they_are_due_and_the_manifest_says_when() -> None:
@@ -382,6 +384,10 @@ watch.before_step()
     here = os.path.dirname(__file__)
     path = os.pathsep.join([here, os.path.join(here, "..", "src")])
     done = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.stdout == "step 0\n", done.stderr

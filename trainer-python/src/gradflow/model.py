@@ -128,7 +128,15 @@ def _flattened(prefix: str, flat: Any) -> Iterator[Held]:
             name = plain_name(f"{prefix}.{fqn}" if prefix else fqn)
             path = name.rpartition(".")[0]
             yield Held(
-                name, info.module, path, info.param_name, flat, int(elements), 0, first=begin, last=begin + int(elements)
+                name,
+                info.module,
+                path,
+                info.param_name,
+                flat,
+                int(elements),
+                0,
+                first=begin,
+                last=begin + int(elements),
             )
         begin += int(elements)
 
@@ -208,4 +216,6 @@ def _kind(one: Held, with_experts: FrozenSet[str]) -> str:
 
 
 def _is_embedding(module: torch.nn.Module) -> bool:
-    return isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)) or "embedding" in type(module).__name__.lower()
+    return (
+        isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)) or "embedding" in type(module).__name__.lower()
+    )

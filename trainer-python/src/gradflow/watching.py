@@ -8,7 +8,21 @@ import os
 import threading
 import weakref
 from dataclasses import replace
-from typing import Any, Callable, Dict, FrozenSet, Hashable, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Hashable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 import numpy as np
 import torch
@@ -71,9 +85,9 @@ def watch(
     comm_hook: (state, hook) for DDP, which takes only one hook. publisher: makes a `gradflow.publisher.Publisher` of
     the options.
 
-    options: those of `gradflow.options.Options`, e.g. run, bootstrap_servers, stream, every, signals, enabled. Those not
-    given here are read from ``GRADFLOW_*``. Rank and world size are those of the process group. All ranks need one
-    ``attempt``: rank 0 decides it and tells the others through the store the process group was made with.
+    options: those of `gradflow.options.Options`, e.g. run, bootstrap_servers, stream, every, signals, enabled. Those
+    not given here are read from ``GRADFLOW_*``. Rank and world size are those of the process group. All ranks need
+    one ``attempt``: rank 0 decides it and tells the others through the store the process group was made with.
 
     Raises ValueError or TypeError of options that are wrong, saying which; nothing else, and nothing later: what cannot
     be watched is said in the log.
@@ -156,9 +170,9 @@ class Watch:
         """Publishes the gradient of a step: after ``backward`` of its last micro-batch and before clipping.
 
         loss: of this rank's batch. scaler: the GradScaler, if there is one; gradients may be unscaled or not.
-        weight: samples or tokens of this rank in the step. reported_norm: the trainer's own global norm, before clipping.
-        max_norm: the limit that gradients are clipped at. clip_applied: they are clipped already, which hides explosions
-        unless reported_norm says how much.
+        weight: samples or tokens of this rank in the step. reported_norm: the trainer's own global norm, before
+        clipping. max_norm: the limit that gradients are clipped at. clip_applied: they are clipped already, which
+        hides explosions unless reported_norm says how much.
 
         Numbers may be tensors on a device: they are not waited for.
         """
@@ -169,7 +183,9 @@ class Watch:
         if step % self.options.every != 0:
             return
         try:
-            report = self._measured(step, local, scaler, {"loss": loss, "validation": validation_loss, "norm": reported_norm})
+            report = self._measured(
+                step, local, scaler, {"loss": loss, "validation": validation_loss, "norm": reported_norm}
+            )
         except Exception:
             self._meter.forget()
             for _ in self._stages:
@@ -180,7 +196,9 @@ class Watch:
         report.batch_ids = None if batch_ids is None else [str(one) for one in batch_ids]
         report.clip_limit = self._max_norm if max_norm is None else max_norm
         report.clip_applied = clip_applied
-        report.clips = clip_applied or max_norm is not None or (reported_norm is not None and self._max_norm is not None)
+        report.clips = (
+            clip_applied or max_norm is not None or (reported_norm is not None and self._max_norm is not None)
+        )
         self._last = step
         if report.clips or reported_norm is not None or self._clips is False:
             self._offer(report)
@@ -261,7 +279,15 @@ class Watch:
     ) -> None:
         try:
             store = store_of_all(environ) if self.options.world_size > 1 else None
-            self._meet(Meeting(self.options.run, self.options.stream, self.options.rank, store), decided, model, layer_name, mesh, comm_hook, publisher)
+            self._meet(
+                Meeting(self.options.run, self.options.stream, self.options.rank, store),
+                decided,
+                model,
+                layer_name,
+                mesh,
+                comm_hook,
+                publisher,
+            )
             self.enabled = True
             _close_at_exit(self)
         except Exception as e:
@@ -353,14 +379,24 @@ class Watch:
         measured, _ = self._meter.read([self._meter.start("zeros", here)])()
         self._meter.forget()
         flat = measured[0]
-        return hex(sum(1 << i for i, largest, bad in zip(known, flat.rows[MAX_ABS], flat.rows[NANS]) if not largest and not bad))
+        return hex(
+            sum(
+                1 << i for i, largest, bad in zip(known, flat.rows[MAX_ABS], flat.rows[NANS]) if not largest and not bad
+            )
+        )
 
     def _hooked(self, model: torch.nn.Module, comm_hook: Optional[Tuple[Any, Hook]]) -> Optional[LocalGradients]:
         ddp = getattr(self._sharing, "ddp", None)
         if ddp is None or self.options.world_size == 1:
             return None
         places = {id(one.parameter): i for i, one in enumerate(self._held) if one.tied_to is None}
-        local = LocalGradients(ddp, places, self._meter, lambda: self.enabled and self._next % self.options.every == 0, self._complaints.about)
+        local = LocalGradients(
+            ddp,
+            places,
+            self._meter,
+            lambda: self.enabled and self._next % self.options.every == 0,
+            self._complaints.about,
+        )
         hindrance = local.install(comm_hook)
         if hindrance is not None:
             self._say(f"gradients before the reduction are not published: {hindrance}")
@@ -478,15 +514,15 @@ class Watch:
             return None
         if not isinstance(number, torch.Tensor):
             return torch.tensor(float(number), dtype=torch.float64)
-        number = number.detach()
-        if hasattr(number, "_local_tensor"):
-            if not all(placement.is_replicate() for placement in number.placements):  # type: ignore[attr-defined]
+        known: Any = number.detach()
+        if hasattr(known, "_local_tensor"):
+            if not all(placement.is_replicate() for placement in known.placements):
                 self._say("a number that is a distributed tensor of summands is left out; give its full_tensor()")
                 return None
-            number = number._local_tensor
-        if number.numel() != 1:
-            raise ValueError(f"expected a number or a tensor of one element, got one of {tuple(number.shape)}")
-        return number
+            known = known._local_tensor
+        if known.numel() != 1:
+            raise ValueError(f"expected a number or a tensor of one element, got one of {tuple(known.shape)}")
+        return known  # type: ignore[no-any-return]
 
     def _learning_rates(self) -> Optional[List[float]]:
         groups = getattr(self._optimizer, "param_groups", None)
