@@ -39,6 +39,7 @@ from gradflow.measuring import (
     NEG_INFS,
     NORM_ONLY,
     POS_INFS,
+    SQUARES,
     SUBNORMALS,
     SUM,
     SUM_ABS,
@@ -164,6 +165,7 @@ class Watch:
         validation_loss: Number = None,
         reported_norm: Number = None,
         max_norm: Optional[float] = None,
+        clip_mode: str = "norm",
         clip_applied: bool = False,
         batch_ids: Optional[Sequence[str]] = None,
     ) -> None:
@@ -171,8 +173,8 @@ class Watch:
 
         loss: of this rank's batch. scaler: the GradScaler, if there is one; gradients may be unscaled or not.
         weight: samples or tokens of this rank in the step. reported_norm: the trainer's own global norm, before
-        clipping. max_norm: the limit that gradients are clipped at. clip_applied: they are clipped already, which
-        hides explosions unless reported_norm says how much.
+        clipping. max_norm: the limit that gradients are clipped at, by their global norm unless clip_mode says another
+        word. clip_applied: they are clipped already, which hides explosions unless reported_norm says how much.
 
         Numbers may be tensors on a device: they are not waited for.
         """
@@ -196,6 +198,7 @@ class Watch:
         report.batch_ids = None if batch_ids is None else [str(one) for one in batch_ids]
         report.clip_limit = self._max_norm if max_norm is None else max_norm
         report.clip_applied = clip_applied
+        report.clip_mode = clip_mode
         report.clips = (
             clip_applied or max_norm is not None or (reported_norm is not None and self._max_norm is not None)
         )
@@ -596,10 +599,7 @@ class _Report:
             columns = self._reduced(measured)
         else:
             columns = self._local(measured[reduced:])
-        norm, coef = numbers.get("norm"), None
-        if self.clips and self.clip_mode == "norm" and norm is not None and self.clip_limit is not None:
-            # As clip_grad_norm_ computes it.
-            coef = min(1.0, self.clip_limit / (norm + 1e-6)) if np.isfinite(norm) else None
+        norm = numbers.get("norm")
         options = self._options
         return Shard(
             run_id=options.run,
@@ -618,7 +618,7 @@ class _Report:
             step_skipped=self.scales and any(one.nonfinite() is not None for one in measured),
             clip_mode=self.clip_mode if self.clips else None,
             clip_norm=self.clip_limit if self.clips else None,
-            clip_coef=coef,
+            clip_coef=self._coefficient(numbers, measured),
             clip_applied=self.clip_applied and stage == REDUCED,
             reported_global_norm=norm,
             loss=numbers.get("loss"),
@@ -628,6 +628,20 @@ class _Report:
             host=options.host,
             device=options.device,
         )
+
+    def _coefficient(self, numbers: Mapping[str, float], measured: List[Measured]) -> Optional[float]:
+        """What clipping multiplies the gradient by, as ``clip_grad_norm_`` computes it."""
+        if not self.clips or self.clip_mode != "norm" or self.clip_limit is None:
+            return None
+        norm = numbers.get("norm")
+        if norm is None and self.layers is not None and self.elements is None and not self.clip_applied:
+            # All of the gradient is here.
+            scale = numbers.get("scale", self.framework_scale) or 1.0
+            norm = float(np.sqrt(measured[0].rows[SQUARES].sum())) / scale
+            norm = float("nan") if measured[0].nonfinite() is not None else norm
+        if norm is None or not np.isfinite(norm):
+            return None
+        return min(1.0, self.clip_limit / (norm + 1e-6))
 
     def _reduced(self, measured: List[Measured]) -> Columns:
         gradients = measured[0]
