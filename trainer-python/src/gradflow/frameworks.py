@@ -151,11 +151,11 @@ class Meshed(Sharing):
     def gradients(self, held: Sequence[Held]) -> List[Optional[torch.Tensor]]:
         found: List[Optional[torch.Tensor]] = []
         for one in held:
-            gradient = one.parameter.grad
+            gradient: Any = one.parameter.grad
             local = getattr(gradient, "_local_tensor", None)
             if local is None:
                 found.append(gradient)
-            elif gradient.placements == one.parameter.placements or _same_placements(gradient, one.parameter):
+            elif _same_placements(gradient, one.parameter):
                 found.append(local)
             else:
                 # Summands, or cut otherwise than the manifest says.
@@ -170,7 +170,8 @@ class Meshed(Sharing):
         mesh = getattr(held.parameter, "device_mesh", None)
         if mesh is None:
             return tuple(placement)
-        for dimension, axes in zip(held.parameter.placements, self._axes(mesh)):
+        parameter: Any = held.parameter
+        for dimension, axes in zip(parameter.placements, self._axes(mesh)):
             for axis in axes:
                 placement[axis] = _word(dimension)
         return tuple(placement)
@@ -224,7 +225,7 @@ class Flat(Sharing):
             first = rank - rank % size
             if world_size % size or _group_ranks(inner, world_size) != list(range(first, first + size)):
                 raise Unclear(
-                    f"FSDP shards over the ranks {_group_ranks(inner, world_size)[:8]}; expected {size} consecutive ones"
+                    f"FSDP shards over the ranks {_group_ranks(inner, world_size)[:8]}; expected {size} neighbours"
                 )
             self.sharded = True
             self.reduced_ranks = None
@@ -294,9 +295,8 @@ class Zero(Sharing):
         if self._zero_stage == 0:
             return super().gradients(held)
         if self._zero_stage == 3:
-            from deepspeed.utils import safe_get_local_grad  # type: ignore[import-not-found]
-
-            return [self._own(one, safe_get_local_grad(one.parameter)) for one in held]
+            # What deepspeed.utils.safe_get_local_grad calls.
+            return [self._own(one, _local_gradient(one.parameter)) for one in held]
         return [_fragment(one.parameter) for one in held]
 
     def weights(self, held: Sequence[Held]) -> List[Optional[torch.Tensor]]:
@@ -327,6 +327,13 @@ class Zero(Sharing):
         return flat[:own] if own else None
 
 
+def _local_gradient(parameter: Any) -> Optional[torch.Tensor]:
+    """Of DeepSpeed's stage 3: what deepspeed.utils.safe_get_local_grad returns."""
+    if not parameter.requires_grad or not hasattr(parameter, "_z3_optimizer"):
+        return None
+    return parameter._z3_optimizer.get_local_fp32_grad_for_param(parameter)  # type: ignore[no-any-return]
+
+
 def _fragment(parameter: Any) -> Optional[torch.Tensor]:
     """What a partition of DeepSpeed's stages 1 and 2 has of a parameter's averaged gradient."""
     mapping = getattr(parameter, "_hp_mapping", None)
@@ -338,7 +345,13 @@ def _fragment(parameter: Any) -> Optional[torch.Tensor]:
     if group is None:
         return None
     fragment = group[parameter._index_in_param_group]
-    return None if fragment is None else fragment.detach().reshape(-1)[: mapping.lp_fragment_address.numel]
+    if fragment is None:
+        return None
+    flat, address = fragment.detach().reshape(-1), mapping.lp_fragment_address
+    if flat.numel() == address.numel:
+        return flat  # type: ignore[no-any-return]
+    # DeepSpeed's own bfloat16 optimiser keeps the whole gradient on every rank.
+    return flat.narrow(0, address.start, address.numel) if flat.numel() == parameter.numel() else None
 
 
 class Megatron(Sharing):
@@ -369,7 +382,9 @@ class Megatron(Sharing):
         for size, place in places.values():
             expected = expected * size + place
         if expected != rank:
-            raise Unclear(f"Megatron's ranks are not in its default order (tp-cp-ep-dp-pp): expected {expected}, got {rank}")
+            raise Unclear(
+                f"Megatron's ranks are not in its default order (tp-cp-ep-dp-pp): expected {expected}, got {rank}"
+            )
         used = {name: place for name, place in places.items() if place[0] > 1}
         self.mesh = tuple(MeshAxis(name, size) for name, (size, _) in used.items())
         self.coords = tuple(place for _, place in used.values())
@@ -424,8 +439,8 @@ def recognised(model: torch.nn.Module, held: Sequence[Held], rank: int, world_si
     sharing = Sharing(rank, world_size)
     if world_size > 1:
         sharing.notes.append(
-            f"the model is in none of DDP, FSDP, DeepSpeed: its gradients are taken to be reduced over all {world_size} "
-            "ranks when before_step is called"
+            "the model is in none of DDP, FSDP, DeepSpeed: its gradients are taken to be reduced over all "
+            f"{world_size} ranks when before_step is called"
         )
     return sharing
 
@@ -473,7 +488,7 @@ def _uncut(mesh: Any) -> Any:
     if hasattr(mesh, "_get_root_mesh"):
         return mesh._get_root_mesh()
     try:
-        from torch.distributed.device_mesh import _mesh_resources  # type: ignore[attr-defined]
+        from torch.distributed.device_mesh import _mesh_resources
 
         return _mesh_resources.get_root_mesh(mesh)
     except (ImportError, AttributeError):
@@ -517,6 +532,8 @@ def _word(placement: Any) -> str:
 
 
 def _same_placements(gradient: Any, parameter: Any) -> bool:
+    if gradient.placements == parameter.placements:
+        return True
     words = [_word(one) for one in gradient.placements]
     return gradient.device_mesh == parameter.device_mesh and words == [_word(one) for one in parameter.placements]
 

@@ -47,7 +47,7 @@ class LocalGradients:
         if getattr(self._ddp, "_comm_hooks", None):
             return "DDP has a communication hook already: give it as comm_hook=(state, hook) instead of registering it"
         try:
-            self._ddp.register_comm_hook(None, _disabled_for_dynamo(self._hook))
+            self._ddp.register_comm_hook(None, self._hook)
         except Exception as e:
             return f"DDP takes no communication hook: {e}"
         # DDP takes only one: what the user registers from now on is called by this one.
@@ -79,7 +79,7 @@ class LocalGradients:
         hook = default_hooks.fp16_compress_hook if halved else default_hooks.allreduce_hook
         self._register_comm_hook(self._ddp.process_group, hook)
 
-    def _hook(self, _: Any, bucket: Any) -> Any:
+    def _hook(self, _, bucket):  # type: ignore[no-untyped-def]  # DDP compares annotations with its own classes.
         try:
             if self._is_due():
                 self._measure(bucket)
@@ -116,11 +116,3 @@ def _averaged(bucket: torch.Tensor, group: Any) -> Any:
         bucket.div_(size)
     work = torch.distributed.all_reduce(bucket, group=group, async_op=True)
     return work.get_future().then(lambda future: future.value()[0])
-
-
-def _disabled_for_dynamo(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Not to be traced by ``torch.compile``."""
-    disable = getattr(torch, "_disable_dynamo", None)
-    return disable(function) if disable is not None else function
-
-

@@ -64,7 +64,7 @@ class Measured:
     def nonfinite(self) -> Optional[np.ndarray]:
         """Positions of slices with elements that are not finite, ascending; None: all is finite."""
         bad = np.flatnonzero(self.rows[NANS] + self.rows[POS_INFS] + self.rows[NEG_INFS])
-        return bad if bad.size else None
+        return None if bad.size == 0 else bad  # type: ignore[no-any-return]
 
     def column(self, row: int) -> Optional[np.ndarray]:
         """A row as it travels: counts int64, sums float32, NaN where a float32 cannot hold one; None: not measured."""
@@ -76,19 +76,20 @@ class Measured:
         if row == SUM:
             return held(values)
         if row == MIN_NONZERO:
-            return np.where(np.isinf(values), 0, values).astype(np.float32)
+            values = np.where(np.isinf(values), 0, values)
         return saturated(values)
 
 
 def saturated(values: np.ndarray) -> np.ndarray:
     """As float32, what is too large as the largest of them."""
-    return np.minimum(values, _FLOAT_MAX).astype(np.float32)
+    narrow: np.ndarray = np.minimum(values, _FLOAT_MAX).astype(np.float32)
+    return narrow
 
 
 def held(values: np.ndarray) -> np.ndarray:
     """As float32; NaN, which is unknown, where that is too large, or too small to hold it precisely."""
     with np.errstate(all="ignore"):
-        narrow = values.astype(np.float32)
+        narrow: np.ndarray = values.astype(np.float32)
         lost = np.isinf(narrow) | ((np.abs(narrow) < np.finfo(np.float32).tiny) & (narrow != values))
     narrow[lost] = np.nan
     return narrow
@@ -126,9 +127,7 @@ class Meter:
         self._rings: Dict[torch.device, Ring] = {}
         self._kernels: Dict[torch.device, Any] = {}
 
-    def start(
-        self, key: Hashable, slices: Sequence[torch.Tensor], groups: FrozenSet[str] = frozenset()
-    ) -> Started:
+    def start(self, key: Hashable, slices: Sequence[torch.Tensor], groups: FrozenSet[str] = frozenset()) -> Started:
         """Measures, on a device its current stream.
 
         groups: MOMENTS and HISTOGRAM are measured beside norms and maxima; NORM_ONLY: norms alone.
@@ -177,7 +176,9 @@ class Meter:
             arrived = {device: fetch() for device, fetch in reads.items()}
             values = iter([arrived[device][begin:end] for device, begin, end in places])
             measured = [
-                _joined(one.count, [(p.at, p.finish(_NOTHING if p.values is None else next(values))) for p in one.parts])
+                _joined(
+                    one.count, [(p.at, p.finish(_NOTHING if p.values is None else next(values))) for p in one.parts]
+                )
                 for one in started
             ]
             return measured, [float(next(values)[0]) if one is None else one for one in here]
@@ -195,8 +196,8 @@ class Meter:
 
     def _plan(self, slices: Sequence[torch.Tensor]) -> List[Tuple[Any, Optional[np.ndarray]]]:
         devices: Dict[torch.device, List[int]] = {}
-        for i, one in enumerate(slices):
-            devices.setdefault(one.device, []).append(i)
+        for i, each in enumerate(slices):
+            devices.setdefault(each.device, []).append(i)
         if not devices:
             devices[torch.device("cpu")] = []
         plan: List[Tuple[Any, Optional[np.ndarray]]] = []
@@ -448,9 +449,7 @@ class _HostPass:
         if least.min() < tiny:
             rows[SUBNORMALS, columns] += _counts(magnitudes < tiny, starts)
 
-    def _count_octaves(
-        self, magnitudes: np.ndarray, starts: np.ndarray, columns: Union[slice, np.ndarray]
-    ) -> None:
+    def _count_octaves(self, magnitudes: np.ndarray, starts: np.ndarray, columns: Union[slice, np.ndarray]) -> None:
         lengths = np.diff(np.append(starts, magnitudes.size))
         octaves = np.frexp(magnitudes)[1].astype(np.int64) - 1
         # Of float64 there may be more than a float32 can have.
@@ -566,7 +565,7 @@ class Ring:
     def __init__(self, device: torch.device, limit: int = 8, runtime: Any = None) -> None:
         self._device = device
         self._limit = limit
-        self._runtime = getattr(torch, device.type, None) if runtime is None else runtime
+        self._runtime: Any = getattr(torch, device.type, None) if runtime is None else runtime
         self._stream: Any = None
         self._made = 0
         # A slot comes back from any thread, even from within a garbage collection: no lock may be needed for it.

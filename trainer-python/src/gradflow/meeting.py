@@ -63,7 +63,7 @@ class Meeting:
 
 def store_of_all(environ: Mapping[str, str] = os.environ) -> Any:
     """The process group's store, or that of torchrun's agents; None if there is none to be had."""
-    distributed = torch.distributed
+    distributed: Any = torch.distributed
     if not distributed.is_available():
         return None
     if distributed.is_initialized():

@@ -65,12 +65,12 @@ def layers_of(model: torch.nn.Module, rename: Optional[Callable[[str], str]] = N
 
 def plain_name(name: str) -> str:
     """The name without what DDP, FSDP, ``torch.compile`` and activation checkpointing put into it."""
-    return ".".join(part for i, part in enumerate(name.split(".")) if not _is_wrapper(part, i))
-
-
-def _is_wrapper(part: str, position: int) -> bool:
-    # A model may well have a module named "module" of its own; wrappers put theirs first.
-    return part in _WRAPPERS if part != "module" else position == 0
+    kept: List[str] = []
+    for part in name.split("."):
+        # A model may well have a module named "module" of its own; wrappers put theirs first.
+        if part not in _WRAPPERS or (part == "module" and kept):
+            kept.append(part)
+    return ".".join(kept)
 
 
 def _unique(name: str, names: Dict[str, int]) -> str:
@@ -128,7 +128,15 @@ def _flattened(prefix: str, flat: Any) -> Iterator[Held]:
             name = plain_name(f"{prefix}.{fqn}" if prefix else fqn)
             path = name.rpartition(".")[0]
             yield Held(
-                name, info.module, path, info.param_name, flat, int(elements), 0, first=begin, last=begin + int(elements)
+                name,
+                info.module,
+                path,
+                info.param_name,
+                flat,
+                int(elements),
+                0,
+                first=begin,
+                last=begin + int(elements),
             )
         begin += int(elements)
 
@@ -208,4 +216,6 @@ def _kind(one: Held, with_experts: FrozenSet[str]) -> str:
 
 
 def _is_embedding(module: torch.nn.Module) -> bool:
-    return isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)) or "embedding" in type(module).__name__.lower()
+    return (
+        isinstance(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)) or "embedding" in type(module).__name__.lower()
+    )

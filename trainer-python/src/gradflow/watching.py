@@ -8,7 +8,21 @@ import os
 import threading
 import weakref
 from dataclasses import replace
-from typing import Any, Callable, Dict, FrozenSet, Hashable, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Hashable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 import numpy as np
 import torch
@@ -25,6 +39,7 @@ from gradflow.measuring import (
     NEG_INFS,
     NORM_ONLY,
     POS_INFS,
+    SQUARES,
     SUBNORMALS,
     SUM,
     SUM_ABS,
@@ -59,7 +74,7 @@ def watch(
     layer_name: Optional[Callable[[str], str]] = None,
     mesh: Any = None,
     comm_hook: Optional[Tuple[Any, Hook]] = None,
-    publisher: Callable[[Options], Any] = Publisher,
+    publisher: Optional[Callable[[Options], Any]] = None,
     environ: Mapping[str, str] = os.environ,
     **options: Any,
 ) -> Watch:
@@ -68,11 +83,12 @@ def watch(
     optimizer: whose learning rates are published. max_norm: the limit that `Watch.after_clip` is about.
     first_step: of this attempt; that of the checkpoint a training goes on from. layer_name: makes layers' names unique
     over the stages of a pipeline. mesh: torch's DeviceMesh of the whole training, where parameters do not say it.
-    comm_hook: (state, hook) for DDP, which takes only one hook. publisher: makes a `Publisher` of the options.
+    comm_hook: (state, hook) for DDP, which takes only one hook. publisher: makes a `gradflow.publisher.Publisher` of
+    the options.
 
-    options: those of `gradflow.options.Options`, e.g. run, bootstrap_servers, stream, every, signals, enabled. Those not
-    given here are read from ``GRADFLOW_*``. Rank and world size are those of the process group. All ranks need one
-    ``attempt``: rank 0 decides it and tells the others through the store the process group was made with.
+    options: those of `gradflow.options.Options`, e.g. run, bootstrap_servers, stream, every, signals, enabled. Those
+    not given here are read from ``GRADFLOW_*``. Rank and world size are those of the process group. All ranks need
+    one ``attempt``: rank 0 decides it and tells the others through the store the process group was made with.
 
     Raises ValueError or TypeError of options that are wrong, saying which; nothing else, and nothing later: what cannot
     be watched is said in the log.
@@ -88,7 +104,7 @@ def watch(
     settings = Options.from_environment(environ, **given)
     watching = Watch(settings, optimizer, max_norm, first_step)
     if settings.enabled:
-        watching._begin(model, decided, layer_name, mesh, comm_hook, publisher, environ)
+        watching._begin(model, decided, layer_name, mesh, comm_hook, publisher or Publisher, environ)
     return watching
 
 
@@ -149,15 +165,16 @@ class Watch:
         validation_loss: Number = None,
         reported_norm: Number = None,
         max_norm: Optional[float] = None,
+        clip_mode: str = "norm",
         clip_applied: bool = False,
         batch_ids: Optional[Sequence[str]] = None,
     ) -> None:
         """Publishes the gradient of a step: after ``backward`` of its last micro-batch and before clipping.
 
         loss: of this rank's batch. scaler: the GradScaler, if there is one; gradients may be unscaled or not.
-        weight: samples or tokens of this rank in the step. reported_norm: the trainer's own global norm, before clipping.
-        max_norm: the limit that gradients are clipped at. clip_applied: they are clipped already, which hides explosions
-        unless reported_norm says how much.
+        weight: samples or tokens of this rank in the step. reported_norm: the trainer's own global norm, before
+        clipping. max_norm: the limit that gradients are clipped at, by their global norm unless clip_mode says another
+        word. clip_applied: they are clipped already, which hides explosions unless reported_norm says how much.
 
         Numbers may be tensors on a device: they are not waited for.
         """
@@ -168,7 +185,9 @@ class Watch:
         if step % self.options.every != 0:
             return
         try:
-            report = self._measured(step, local, scaler, {"loss": loss, "validation": validation_loss, "norm": reported_norm})
+            report = self._measured(
+                step, local, scaler, {"loss": loss, "validation": validation_loss, "norm": reported_norm}
+            )
         except Exception:
             self._meter.forget()
             for _ in self._stages:
@@ -179,7 +198,10 @@ class Watch:
         report.batch_ids = None if batch_ids is None else [str(one) for one in batch_ids]
         report.clip_limit = self._max_norm if max_norm is None else max_norm
         report.clip_applied = clip_applied
-        report.clips = clip_applied or max_norm is not None or (reported_norm is not None and self._max_norm is not None)
+        report.clip_mode = clip_mode
+        report.clips = (
+            clip_applied or max_norm is not None or (reported_norm is not None and self._max_norm is not None)
+        )
         self._last = step
         if report.clips or reported_norm is not None or self._clips is False:
             self._offer(report)
@@ -260,7 +282,15 @@ class Watch:
     ) -> None:
         try:
             store = store_of_all(environ) if self.options.world_size > 1 else None
-            self._meet(Meeting(self.options.run, self.options.stream, self.options.rank, store), decided, model, layer_name, mesh, comm_hook, publisher)
+            self._meet(
+                Meeting(self.options.run, self.options.stream, self.options.rank, store),
+                decided,
+                model,
+                layer_name,
+                mesh,
+                comm_hook,
+                publisher,
+            )
             self.enabled = True
             _close_at_exit(self)
         except Exception as e:
@@ -352,14 +382,24 @@ class Watch:
         measured, _ = self._meter.read([self._meter.start("zeros", here)])()
         self._meter.forget()
         flat = measured[0]
-        return hex(sum(1 << i for i, largest, bad in zip(known, flat.rows[MAX_ABS], flat.rows[NANS]) if not largest and not bad))
+        return hex(
+            sum(
+                1 << i for i, largest, bad in zip(known, flat.rows[MAX_ABS], flat.rows[NANS]) if not largest and not bad
+            )
+        )
 
     def _hooked(self, model: torch.nn.Module, comm_hook: Optional[Tuple[Any, Hook]]) -> Optional[LocalGradients]:
         ddp = getattr(self._sharing, "ddp", None)
         if ddp is None or self.options.world_size == 1:
             return None
         places = {id(one.parameter): i for i, one in enumerate(self._held) if one.tied_to is None}
-        local = LocalGradients(ddp, places, self._meter, lambda: self.enabled and self._next % self.options.every == 0, self._complaints.about)
+        local = LocalGradients(
+            ddp,
+            places,
+            self._meter,
+            lambda: self.enabled and self._next % self.options.every == 0,
+            self._complaints.about,
+        )
         hindrance = local.install(comm_hook)
         if hindrance is not None:
             self._say(f"gradients before the reduction are not published: {hindrance}")
@@ -477,15 +517,15 @@ class Watch:
             return None
         if not isinstance(number, torch.Tensor):
             return torch.tensor(float(number), dtype=torch.float64)
-        number = number.detach()
-        if hasattr(number, "_local_tensor"):
-            if not all(placement.is_replicate() for placement in number.placements):  # type: ignore[attr-defined]
+        known: Any = number.detach()
+        if hasattr(known, "_local_tensor"):
+            if not all(placement.is_replicate() for placement in known.placements):
                 self._say("a number that is a distributed tensor of summands is left out; give its full_tensor()")
                 return None
-            number = number._local_tensor
-        if number.numel() != 1:
-            raise ValueError(f"expected a number or a tensor of one element, got one of {tuple(number.shape)}")
-        return number
+            known = known._local_tensor
+        if known.numel() != 1:
+            raise ValueError(f"expected a number or a tensor of one element, got one of {tuple(known.shape)}")
+        return known  # type: ignore[no-any-return]
 
     def _learning_rates(self) -> Optional[List[float]]:
         groups = getattr(self._optimizer, "param_groups", None)
@@ -559,10 +599,7 @@ class _Report:
             columns = self._reduced(measured)
         else:
             columns = self._local(measured[reduced:])
-        norm, coef = numbers.get("norm"), None
-        if self.clips and self.clip_mode == "norm" and norm is not None and self.clip_limit is not None:
-            # As clip_grad_norm_ computes it.
-            coef = min(1.0, self.clip_limit / (norm + 1e-6)) if np.isfinite(norm) else None
+        norm = numbers.get("norm")
         options = self._options
         return Shard(
             run_id=options.run,
@@ -581,7 +618,7 @@ class _Report:
             step_skipped=self.scales and any(one.nonfinite() is not None for one in measured),
             clip_mode=self.clip_mode if self.clips else None,
             clip_norm=self.clip_limit if self.clips else None,
-            clip_coef=coef,
+            clip_coef=self._coefficient(numbers, measured),
             clip_applied=self.clip_applied and stage == REDUCED,
             reported_global_norm=norm,
             loss=numbers.get("loss"),
@@ -591,6 +628,20 @@ class _Report:
             host=options.host,
             device=options.device,
         )
+
+    def _coefficient(self, numbers: Mapping[str, float], measured: List[Measured]) -> Optional[float]:
+        """What clipping multiplies the gradient by, as ``clip_grad_norm_`` computes it."""
+        if not self.clips or self.clip_mode != "norm" or self.clip_limit is None:
+            return None
+        norm = numbers.get("norm")
+        if norm is None and self.layers is not None and self.elements is None and not self.clip_applied:
+            # All of the gradient is here.
+            scale = numbers.get("scale", self.framework_scale) or 1.0
+            norm = float(np.sqrt(measured[0].rows[SQUARES].sum())) / scale
+            norm = float("nan") if measured[0].nonfinite() is not None else norm
+        if norm is None or not np.isfinite(norm):
+            return None
+        return min(1.0, self.clip_limit / (norm + 1e-6))
 
     def _reduced(self, measured: List[Measured]) -> Columns:
         gradients = measured[0]
