@@ -75,11 +75,14 @@ class TrainersPageTest {
                 1_700_000_000_000L,
                 "main",
                 6,
+                8,
                 new int[] {1, 2},
                 "node-1",
                 "cuda:2",
                 PublisherOptions.DEFAULT_QUEUE_CAPACITY,
+                1,
                 SignalPolicy.parse("moments,weights,histogram:10,sketch:50"),
+                true,
                 Map.of("security.protocol", "SSL")));
   }
 
