@@ -297,7 +297,7 @@ public record PublisherOptions(
     }
   }
 
-  private static boolean isName(String name) {
+  static boolean isName(String name) {
     return name != null && !name.isEmpty() && name.length() <= MAX_NAME_LENGTH;
   }
 
