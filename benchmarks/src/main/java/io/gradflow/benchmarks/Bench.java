@@ -25,7 +25,8 @@ import picocli.CommandLine.Spec;
           + " should run on the machine meanwhile.",
       "",
       "matrices: what analyses them. signals: what each group of signals costs, in bytes and time."
-          + " detectors: what they take of a step, and what they remember.",
+          + " detectors: what they take of a step, and what they remember. publisher: how long a"
+          + " training waits for a step to be published.",
       ""
     },
     mixinStandardHelpOptions = true,
@@ -64,6 +65,7 @@ final class Bench implements Callable<Integer> {
     suites.put("matrices", Measuring.names(MatrixBenchmarks.class));
     suites.put("signals", signals);
     suites.put("detectors", detectors);
+    suites.put("publisher", Measuring.names(PublishBenchmarks.class));
     return suites;
   }
 

@@ -74,10 +74,20 @@ public final class GradientPublisher implements AutoCloseable {
   /** Starts publishing. Connects in the background: the broker need not be there yet. */
   public static GradientPublisher start(PublisherOptions options) {
     Map<String, Object> properties = producerProperties(options);
-    return new GradientPublisher(
+    return start(
         options,
-        () -> new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer()),
-        InstantSource.system());
+        () ->
+            new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer()));
+  }
+
+  /**
+   * The same through producers of the caller's own making. They are the publisher's, which asks for
+   * the first in the background, and for another where one has broken; for those of {@link
+   * PublisherOptions} neither servers nor Kafka's properties count then.
+   */
+  public static GradientPublisher start(
+      PublisherOptions options, Supplier<Producer<byte[], byte[]>> producers) {
+    return new GradientPublisher(options, producers, InstantSource.system());
   }
 
   private static Map<String, Object> producerProperties(PublisherOptions options) {
