@@ -16,13 +16,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradflow.watching import Watch, watch
-
 __all__ = ["Watch", "follow", "watch"]
 
 
-def follow(*args: Any, **kwargs: Any) -> Any:
-    """See `gradflow.alerts.follow`."""
-    from gradflow.alerts import follow as following
+def __getattr__(name: str) -> Any:
+    # gradflow-agent and followers do without PyTorch, which takes seconds to import.
+    if name in ("Watch", "watch"):
+        from gradflow import watching
 
-    return following(*args, **kwargs)
+        return getattr(watching, name)
+    if name == "follow":
+        from gradflow.alerts import follow
+
+        return follow
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

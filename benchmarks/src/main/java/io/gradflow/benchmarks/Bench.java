@@ -25,8 +25,9 @@ import picocli.CommandLine.Spec;
           + " should run on the machine meanwhile.",
       "",
       "matrices: what analyses them. signals: what each group of signals costs, in bytes and time."
-          + " detectors: what they take of a step, and what they remember. trainers, with options of"
-          + " its own and not part of all: what watching adds to a PyTorch training.",
+          + " detectors: what they take of a step, and what they remember. publisher: how long a"
+          + " training waits for a step to be published. trainers, with options of its own and not"
+          + " part of all: what watching adds to a PyTorch training.",
       ""
     },
     mixinStandardHelpOptions = true,
@@ -65,6 +66,7 @@ final class Bench implements Callable<Integer> {
     suites.put("matrices", Measuring.names(MatrixBenchmarks.class));
     suites.put("signals", signals);
     suites.put("detectors", detectors);
+    suites.put("publisher", Measuring.names(PublishBenchmarks.class));
     return suites;
   }
 

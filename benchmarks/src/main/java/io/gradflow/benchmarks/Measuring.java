@@ -59,7 +59,10 @@ final class Measuring {
         new Runner(
                 new OptionsBuilder().parent(options).include("\\." + name + "$").build(), progress)
             .run();
-    boolean compared = results.iterator().next().getParams().getParamsKeys().contains(Table.BY);
-    return compared ? Table.of(name, results) : CostTable.of(name, results);
+    Collection<String> cases = results.iterator().next().getParams().getParamsKeys();
+    if (cases.contains(Table.BY)) {
+      return Table.of(name, results);
+    }
+    return cases.contains(WaitTable.BY) ? WaitTable.of(name, results) : CostTable.of(name, results);
   }
 }

@@ -26,6 +26,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 
 /**
  * What the ranks of a run publish, with every signal there is.
@@ -136,6 +137,14 @@ record Publication(Manifest manifest, List<Shard> shards) {
       shards.add(shard(manifest.manifestId(), rank, 0, Stage.REDUCED, 1, 0.1, columns));
     }
     return new Publication(manifest, shards);
+  }
+
+  /** Norms and moments of a REDUCED gradient whose slices are whole layers. */
+  static LayerColumns measured(float[]... gradient) {
+    Dtype[] dtypes = new Dtype[gradient.length];
+    Arrays.fill(dtypes, Dtype.FLOAT32);
+    Slicing slicing = new Slicing(RUN, 0, dtypes, new long[gradient.length]);
+    return Measurement.of(Set.of(SignalGroup.MOMENTS), slicing, gradient);
   }
 
   private static LayerColumns measured(Manifest manifest, Stage stage, float[]... gradient) {

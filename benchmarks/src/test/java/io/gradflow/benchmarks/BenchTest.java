@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.List;
+import java.util.Locale;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -55,6 +56,24 @@ class BenchTest {
     return Measuring.names(DetectBenchmarks.class);
   }
 
+  @ParameterizedTest
+  @MethodSource
+  void comparesPublishingWithSending(String name) throws Exception {
+    String table = measured(name);
+    assertThat(table).containsPattern("gradient +layers +through +median, µs +p99, µs +p99.9, µs");
+    for (String gradient : List.of("columns", "arrays")) {
+      for (PublishBenchmarks.Through through : PublishBenchmarks.Through.values()) {
+        String way = through.name().toLowerCase(Locale.ROOT).replace('_', ' ');
+        assertThat(table)
+            .containsPattern("\n +" + gradient + " +12 +" + way + " +[0-9.,]+ +[0-9.,]+ +[0-9.,]+");
+      }
+    }
+  }
+
+  static List<String> comparesPublishingWithSending() {
+    return Measuring.names(PublishBenchmarks.class);
+  }
+
   @Test
   void whatDetectorsRememberGrowsWithTheLayersNotWithTheSteps() {
     double early = DetectorState.bytes(100, 50);
@@ -76,7 +95,7 @@ class BenchTest {
     assertThat(output.toString().replaceAll("\\s+", " "))
         .contains("matrices, geometry, links,")
         .contains("signals, bytes, measuring,")
-        .contains("detectors, state, detecting");
+        .contains("detectors, state, detecting, publisher, publishing, reporting");
   }
 
   @Test

@@ -18,7 +18,7 @@ final class Complaints {
     this.clock = clock;
   }
 
-  synchronized void about(String what, Throwable cause) {
+  synchronized void about(String what, Object cause) {
     Instant now = clock.instant();
     if (now.isAfter(last.equals(Instant.MIN) ? last : last.plus(SILENCE))) {
       last = now;

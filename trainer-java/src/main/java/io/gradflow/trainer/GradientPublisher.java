@@ -2,11 +2,13 @@ package io.gradflow.trainer;
 
 import io.gradflow.core.StepId;
 import io.gradflow.core.shard.Manifest;
+import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Slicing;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.trainer.Sender.Notice;
 import io.gradflow.trainer.Sender.PendingShard;
+import java.math.BigInteger;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.HashMap;
@@ -27,6 +29,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * for Kafka, whether the broker is there, slow or dead. What finds no room is counted ({@link
  * #stats}), and the count travels with the next record. Records of one rank keep their order.
  *
+ * <p>Switched off by its options, it does nothing at all: it has no thread and makes no producer.
+ *
  * <p>Assumes that one thread at a time reports steps; any thread may do the rest.
  */
 public final class GradientPublisher implements AutoCloseable {
@@ -42,7 +46,8 @@ public final class GradientPublisher implements AutoCloseable {
   private final PreviousGradient previous = new PreviousGradient();
   private volatile ManifestLayers layers = ManifestLayers.NONE;
   private volatile long lastStep = -1;
-  private long stepBeforeLast = -1;
+  private long lastPublished = -1;
+  private long publishedBefore = -1;
   private long notices;
 
   GradientPublisher(
@@ -61,16 +66,28 @@ public final class GradientPublisher implements AutoCloseable {
     this.sender = new Sender(options, outbox, producers, clock, tally, complaints);
     this.thread = new Thread(sender, name);
     thread.setDaemon(true);
-    thread.start();
+    if (options.enabled()) {
+      thread.start();
+    }
   }
 
   /** Starts publishing. Connects in the background: the broker need not be there yet. */
   public static GradientPublisher start(PublisherOptions options) {
     Map<String, Object> properties = producerProperties(options);
-    return new GradientPublisher(
+    return start(
         options,
-        () -> new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer()),
-        InstantSource.system());
+        () ->
+            new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer()));
+  }
+
+  /**
+   * The same through producers of the caller's own making. They are the publisher's, which asks for
+   * the first in the background, and for another where one has broken; for those of {@link
+   * PublisherOptions} neither servers nor Kafka's properties count then.
+   */
+  public static GradientPublisher start(
+      PublisherOptions options, Supplier<Producer<byte[], byte[]>> producers) {
+    return new GradientPublisher(options, producers, InstantSource.system());
   }
 
   private static Map<String, Object> producerProperties(PublisherOptions options) {
@@ -99,11 +116,17 @@ public final class GradientPublisher implements AutoCloseable {
    * Publishes what the training is made of, and refers to it from the next step on. One rank is
    * enough for all that have the same layers; the others {@link #refer} to it.
    *
+   * <p>Where the options sample steps, the manifest is published with that: a stage it says is
+   * reported every n-th step is then reported in those that both name.
+   *
    * @param manifest a whole one; its id is computed here
    */
   public void announce(Manifest manifest) {
+    if (!options.enabled()) {
+      return;
+    }
     try {
-      Manifest identified = manifest.identified();
+      Manifest identified = sampled(manifest).identified();
       layers = ManifestLayers.of(identified);
       put(identified, null);
     } catch (RuntimeException e) {
@@ -114,11 +137,14 @@ public final class GradientPublisher implements AutoCloseable {
   /**
    * Refers to a manifest that another rank announces, from the next step on.
    *
-   * @param announced a whole one; its id is computed here
+   * @param announced a whole one, as {@link #announce} was given it; its id is computed here
    */
   public void refer(Manifest announced) {
+    if (!options.enabled()) {
+      return;
+    }
     try {
-      layers = ManifestLayers.of(announced.identified());
+      layers = ManifestLayers.of(sampled(announced).identified());
     } catch (RuntimeException e) {
       complaints.about("a manifest cannot be referred to", e);
     }
@@ -127,9 +153,29 @@ public final class GradientPublisher implements AutoCloseable {
   /**
    * Refers to a manifest of which only the id is known, from the next step on: subnormals are then
    * those of float32, and there are sketches only where {@link StepReport#slicesAt} says.
+   *
+   * @param announcedManifestId as it was published
    */
   public void refer(long announcedManifestId) {
     layers = new ManifestLayers(announcedManifestId, null);
+  }
+
+  /** The manifest of those of its steps that the options let through. */
+  private Manifest sampled(Manifest manifest) {
+    if (options.every() == 1) {
+      return manifest;
+    }
+    return manifest.with(
+        manifest.reporting().stream()
+            .map(said -> new Reporting(said.stage(), said.ranks(), inCommon(said.every())))
+            .toList());
+  }
+
+  /** One step in so many is a multiple of both that number and the options'. */
+  private int inCommon(int every) {
+    long divisor =
+        BigInteger.valueOf(every).gcd(BigInteger.valueOf(options.every())).longValueExact();
+    return Math.toIntExact(every / divisor * options.every());
   }
 
   /**
@@ -138,6 +184,9 @@ public final class GradientPublisher implements AutoCloseable {
    * @param attributes details by name, e.g. {@code learningRate, batch, checkpoint}
    */
   public void event(RunEvent.Type type, Map<String, String> attributes) {
+    if (!options.enabled()) {
+      return;
+    }
     try {
       put(
           null,
@@ -169,6 +218,9 @@ public final class GradientPublisher implements AutoCloseable {
    * dropped or failed. A second call does nothing.
    */
   public void close(Duration atMost) {
+    if (!options.enabled()) {
+      return;
+    }
     // The sender's time is shorter, so that it can still count what it could not send.
     sender.close(atMost.multipliedBy(9).dividedBy(10));
     try {
@@ -185,6 +237,10 @@ public final class GradientPublisher implements AutoCloseable {
     close(CLOSING);
   }
 
+  boolean isDue(long step) {
+    return options.isDue(step);
+  }
+
   SignalPolicy signals() {
     return options.signals();
   }
@@ -199,20 +255,27 @@ public final class GradientPublisher implements AutoCloseable {
   }
 
   void publish(StepReport report) {
-    if (report.step != lastStep) {
+    if (report.step < lastStep) {
       // A training that goes back in steps begins anew.
-      stepBeforeLast = report.step > lastStep ? lastStep : -1;
-      lastStep = report.step;
+      lastPublished = -1;
+    }
+    lastStep = report.step;
+    if (!report.isDue()) {
+      return;
+    }
+    if (report.step != lastPublished) {
+      publishedBefore = lastPublished;
+      lastPublished = report.step;
     }
     report
-        .finished(stepBeforeLast)
+        .finished(publishedBefore)
         .forEach(
             (stage, gradient) -> {
               tally.handedOver();
               tally.dropped(
                   outbox.putShard(
                       new PendingShard(
-                          report, stage, gradient, stepBeforeLast, layers.manifestId()),
+                          report, stage, gradient, publishedBefore, layers.manifestId()),
                       gradient.room()));
             });
   }

@@ -3,6 +3,7 @@ package io.gradflow.trainer;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Iterator;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -11,11 +12,17 @@ import java.util.concurrent.locks.ReentrantLock;
  * of the oldest waiting one, so that what is sent after an outage is the latest unbroken stretch of
  * the run. Announcements and events are few and are kept, up to a bound of their own.
  *
+ * <p>Waking another thread takes longer than all else that putting does, on a virtual machine tens
+ * of microseconds. So whoever takes looks by itself, every {@value #LOOK_MILLIS} ms, and has to be
+ * woken only when it has found nothing for a second.
+ *
  * @param <S> shards
  * @param <N> notices: announcements and events
  */
 final class Outbox<S, N> {
   private static final int MAX_NOTICES = 1_000;
+  private static final int LOOK_MILLIS = 5;
+  private static final int LOOKS = 200;
 
   private final int capacity;
   private final ArrayDeque<Entry<S, N>> waiting = new ArrayDeque<>();
@@ -23,6 +30,7 @@ final class Outbox<S, N> {
   private final Condition changed = lock.newCondition();
   private int used;
   private int notices;
+  private boolean asleep;
   private boolean closed;
 
   /** One of the two is null; {@code room} is what a shard takes of the capacity. */
@@ -49,7 +57,7 @@ final class Outbox<S, N> {
       }
       waiting.add(new Entry<>(shard, room, null));
       used += room;
-      changed.signal();
+      wake();
       return dropped;
     } finally {
       lock.unlock();
@@ -65,7 +73,7 @@ final class Outbox<S, N> {
       }
       waiting.add(new Entry<>(null, 0, notice));
       notices++;
-      changed.signal();
+      wake();
       return 0;
     } finally {
       lock.unlock();
@@ -76,8 +84,13 @@ final class Outbox<S, N> {
   Entry<S, N> take() throws InterruptedException {
     lock.lockInterruptibly();
     try {
-      while (waiting.isEmpty() && !closed) {
-        changed.await();
+      for (int looks = 0; waiting.isEmpty() && !closed; looks++) {
+        if (looks < LOOKS) {
+          long unused = changed.awaitNanos(TimeUnit.MILLISECONDS.toNanos(LOOK_MILLIS));
+        } else {
+          asleep = true;
+          changed.await();
+        }
       }
       Entry<S, N> entry = waiting.poll();
       if (entry != null) {
@@ -125,6 +138,13 @@ final class Outbox<S, N> {
       return discarded;
     } finally {
       lock.unlock();
+    }
+  }
+
+  private void wake() {
+    if (asleep) {
+      asleep = false;
+      changed.signal();
     }
   }
 

@@ -30,7 +30,8 @@ import java.util.function.Supplier;
  */
 public final class StepReport {
   private final GradientPublisher publisher;
-  private final Map<Stage, Gradient> stages = new EnumMap<>(Stage.class);
+  private final boolean isDue;
+  private final Map<Stage, Gradient> stages;
   private final Set<SignalGroup> due;
   final long step;
   int accumIndex;
@@ -60,7 +61,23 @@ public final class StepReport {
   StepReport(GradientPublisher publisher, long step) {
     this.publisher = publisher;
     this.step = step;
-    this.due = publisher.signals().due(step);
+    this.isDue = publisher.isDue(step);
+    this.stages = isDue ? new EnumMap<>(Stage.class) : Map.of();
+    this.due = isDue ? publisher.signals().due(step) : Set.of();
+  }
+
+  /**
+   * Whether this step is measured and published: the publisher is on, and the step is one of those
+   * that its options sample. Everything said of another is passed over at no cost, so that only a
+   * trainer that has to copy its gradients first need ask.
+   */
+  public boolean isDue() {
+    return isDue;
+  }
+
+  /** Whether this group of signals is measured in this step. */
+  public boolean wants(SignalGroup group) {
+    return due.contains(group);
   }
 
   /**
@@ -80,8 +97,7 @@ public final class StepReport {
 
   /** The same, measured by the trainer; the arrays are the publisher's from now on. */
   public StepReport local(LayerColumns columns) {
-    stages.put(Stage.LOCAL, new Gradient(columns, null));
-    return this;
+    return taken(Stage.LOCAL, () -> new Gradient(columns, null));
   }
 
   /** The gradient after the data-parallel reduction: position i is the manifest's layer i. */
@@ -120,8 +136,7 @@ public final class StepReport {
 
   /** The same, measured by the trainer; the arrays are the publisher's from now on. */
   public StepReport reduced(LayerColumns columns) {
-    stages.put(Stage.REDUCED, new Gradient(columns, null));
-    return this;
+    return taken(Stage.REDUCED, () -> new Gradient(columns, null));
   }
 
   /** The values before the data-parallel reduction: position i is the manifest's layer i. */
@@ -156,8 +171,8 @@ public final class StepReport {
 
   /** The same, measured by the trainer: L2 norms, NaN where unknown. */
   public StepReport weightNorms(float[] norms) {
-    reported.weightNorms = norms == null ? null : norms.clone();
-    return this;
+    return measured(
+        "the weights", () -> reported.weightNorms = norms == null ? null : norms.clone());
   }
 
   /**
@@ -172,8 +187,8 @@ public final class StepReport {
 
   /** The same, measured by the trainer: L2 norms, NaN where unknown. */
   public StepReport updateNorms(float[] norms) {
-    reported.updateNorms = norms == null ? null : norms.clone();
-    return this;
+    return measured(
+        "the updates", () -> reported.updateNorms = norms == null ? null : norms.clone());
   }
 
   /**
@@ -182,9 +197,12 @@ public final class StepReport {
    * of a layer that has none.
    */
   public StepReport activations(long[] counts, long[] saturatedOfThem) {
-    reported.activations = counts == null ? null : counts.clone();
-    reported.saturated = saturatedOfThem == null ? null : saturatedOfThem.clone();
-    return this;
+    return measured(
+        "the activations",
+        () -> {
+          reported.activations = counts == null ? null : counts.clone();
+          reported.saturated = saturatedOfThem == null ? null : saturatedOfThem.clone();
+        });
   }
 
   /** Says that this is micro-batch {@code index}, from 0, of {@code of}. */
@@ -332,6 +350,9 @@ public final class StepReport {
   }
 
   private StepReport measured(String what, Runnable measurement) {
+    if (!isDue) {
+      return this;
+    }
     try {
       measurement.run();
     } catch (RuntimeException e) {
@@ -341,6 +362,9 @@ public final class StepReport {
   }
 
   private StepReport taken(Stage stage, Supplier<Gradient> gradient) {
+    if (!isDue) {
+      return this;
+    }
     try {
       stages.put(stage, gradient.get());
     } catch (RuntimeException e) {

@@ -27,6 +27,7 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
@@ -153,6 +154,130 @@ class GradientPublisherTest {
     // The steps in between were not left out by design: the loss has to show.
     assertThat(shards.get(0).previousStep()).isEqualTo(43);
     assertThat(shards).extracting(Shard::dropped).containsOnly(44L);
+  }
+
+  @Test
+  void ofAStepThatIsNotSampledNothingIsMeasuredOrPublished() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher publisher =
+        new GradientPublisher(options.withEvery(4), () -> kafka, InstantSource.system());
+    publisher.announce(manifest(1));
+    for (int step = 0; step <= 10; step++) {
+      StepReport report = publisher.step(step);
+      assertThat(report.isDue()).isEqualTo(step % 4 == 0);
+      assertThat(report.wants(SignalGroup.WEIGHTS)).isEqualTo(step % 4 == 0);
+      if (report.isDue()) {
+        report.local(new float[][] {{3, 4}}).weights(new float[][] {{1, 0}}).publish();
+      } else {
+        // What cannot be read is not read: it would count as dropped.
+        float[][] unreadable = {null};
+        report.local(unreadable).gradients(unreadable, unreadable).rawReduced(unreadable);
+        report.reduced((LayerColumns) null).weights(unreadable).updates(unreadable);
+        report.weightNorms(new float[0]).activations(new long[0], new long[0]).loss(1).publish();
+      }
+    }
+    publisher.event(RunEvent.Type.EVAL, Map.of());
+    publisher.step(4).local(columns(1)).publish();
+    publisher.step(8).local(columns(1)).publish();
+    publisher.close(SOON);
+
+    List<Shard> shards = read(kafka, Codecs.SHARDS);
+    assertThat(shards).extracting(shard -> shard.id().step()).containsExactly(0L, 4L, 8L, 4L, 8L);
+    // A training that goes back in steps begins anew.
+    assertThat(shards).extracting(Shard::previousStep).containsExactly(-1L, 0L, 4L, -1L, 4L);
+    assertThat(shards.get(2).columns().norm()).containsExactly(5);
+    assertThat(shards.get(2).columns().signals().weightNorm()).containsExactly(1);
+    assertThat(read(kafka, Codecs.RUNS)).extracting(RunEvent::step).containsExactly(10L);
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(7, 0, 0, 0));
+  }
+
+  @Test
+  void aTrainingThatGoesBackToAStepNotSampledBeginsAnew() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher publisher =
+        new GradientPublisher(options.withEvery(4), () -> kafka, InstantSource.system());
+    for (int step : new int[] {4, 8, 9, 7, 8}) {
+      publisher.step(step).local(columns(1)).publish();
+    }
+    publisher.close(SOON);
+    assertThat(read(kafka, Codecs.SHARDS))
+        .extracting(Shard::previousStep)
+        .containsExactly(-1L, 4L, -1L);
+  }
+
+  @Test
+  void theDotProductOfASampledStepIsWithTheOneSampledBefore() {
+    Kafka kafka = new Kafka(true, true);
+    PublisherOptions sampled = options.withEvery(2).with(SignalPolicy.parse("dots"));
+    GradientPublisher publisher =
+        new GradientPublisher(sampled, () -> kafka, InstantSource.system());
+    for (int step = 0; step <= 4; step++) {
+      publisher.step(step).reduced(new float[][] {{step + 1}}).publish();
+    }
+    publisher.close(SOON);
+    List<Shard> shards = read(kafka, Codecs.SHARDS);
+    assertThat(shards.get(1).columns().signals().dotPrevious()).containsExactly(3);
+    assertThat(shards.get(2).columns().signals().dotPrevious()).containsExactly(15);
+  }
+
+  @Test
+  void aManifestSaysWhatTheOptionsSample() {
+    Kafka kafka = new Kafka(true, true);
+    GradientPublisher publisher =
+        new GradientPublisher(options.withEvery(4), () -> kafka, InstantSource.system());
+    Manifest manifest =
+        manifest(1)
+            .with(
+                List.of(
+                    new Reporting(Stage.LOCAL, null, 1),
+                    new Reporting(Stage.REDUCED, new int[] {0}, 6)));
+    publisher.announce(manifest);
+    publisher.step(0).local(columns(1)).publish();
+    publisher.refer(manifest);
+    publisher.step(4).local(columns(1)).publish();
+    publisher.announce(manifest.with(List.of(new Reporting(Stage.LOCAL, null, 999_999_999))));
+    publisher.close(SOON);
+
+    Manifest published = read(kafka, Codecs.MANIFESTS).get(0);
+    assertThat(published.reporting()).extracting(Reporting::every).containsExactly(4, 12);
+    assertThat(published.reporting().get(1).ranks()).containsExactly(0);
+    assertThat(published.manifestId()).isEqualTo(published.contentId());
+    assertThat(read(kafka, Codecs.SHARDS))
+        .extracting(Shard::manifestId)
+        .containsOnly(published.manifestId());
+    // The last manifest's steps can be no number of its schema: said and counted, not thrown.
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(3, 1, 0, 0));
+  }
+
+  @Test
+  void switchedOffItDoesNothing() {
+    AtomicInteger made = new AtomicInteger();
+    PublisherOptions off = PublisherOptions.of("unused:9092", "nowhere", 0, 3).off();
+    GradientPublisher publisher =
+        new GradientPublisher(
+            off,
+            () -> {
+              made.incrementAndGet();
+              return new Kafka(true, true);
+            },
+            NOON);
+    assertThat(Thread.getAllStackTraces().keySet())
+        .extracting(Thread::getName)
+        .noneMatch(name -> name.contains("nowhere"));
+    publisher.announce(null);
+    publisher.refer((Manifest) null);
+    publisher.event(null, null);
+    StepReport report = publisher.step(0);
+    assertThat(report.isDue()).isFalse();
+    assertThat(report.wants(SignalGroup.MOMENTS)).isFalse();
+    report.local(new float[][] {null}).reduced(columns(2)).weights(null).publish();
+    publisher.close();
+    assertThat(made).hasValue(0);
+    assertThat(publisher.stats()).isEqualTo(new PublisherStats(0, 0, 0, 0));
+    try (GradientPublisher started = GradientPublisher.start(off)) {
+      started.step(1).local(columns(1)).publish();
+      assertThat(started.stats()).isEqualTo(new PublisherStats(0, 0, 0, 0));
+    }
   }
 
   @Test
@@ -406,6 +531,7 @@ class GradientPublisherTest {
                 "GRADFLOW_RANK", "5",
                 "GRADFLOW_COORDS", "1, 2",
                 "GRADFLOW_QUEUE", "8",
+                "GRADFLOW_EVERY", "20",
                 "GRADFLOW_SIGNALS", "moments, sketch:50",
                 "GRADFLOW_KAFKA_SECURITY_PROTOCOL", "SSL",
                 "HOSTNAME", "node-7"));
@@ -418,12 +544,76 @@ class GradientPublisherTest {
                 1_700_000_000_000L,
                 "main",
                 5,
+                null,
                 new int[] {1, 2},
                 "node-7",
                 null,
                 8,
+                20,
                 new SignalPolicy(Map.of(SignalGroup.MOMENTS, 1, SignalGroup.SKETCH, 50)),
+                true,
                 Map.of("security.protocol", "SSL")));
+  }
+
+  @Test
+  void aLauncherSaysRankAndWorldSizeUnlessTheyAreSet() {
+    Map<String, String> launchers =
+        Map.of(
+            "RANK",
+            "3",
+            "WORLD_SIZE",
+            "8",
+            "SLURM_PROCID",
+            "1",
+            "SLURM_NTASKS",
+            "2",
+            "GRADFLOW_BOOTSTRAP_SERVERS",
+            "broker:9092",
+            "GRADFLOW_RUN",
+            "gpt",
+            "GRADFLOW_ATTEMPT",
+            "1");
+    PublisherOptions torchrun = PublisherOptions.fromEnvironment(launchers);
+    assertThat(torchrun.rank()).isEqualTo(3);
+    assertThat(torchrun.worldSize()).isEqualTo(8);
+    assertThat(torchrun.coords()).containsExactly(3);
+
+    Map<String, String> slurm = new HashMap<>(launchers);
+    slurm.keySet().removeAll(List.of("RANK", "WORLD_SIZE"));
+    assertThat(PublisherOptions.fromEnvironment(slurm).rank()).isEqualTo(1);
+    assertThat(PublisherOptions.fromEnvironment(slurm).worldSize()).isEqualTo(2);
+
+    // A launcher that started another program's ranks says nothing of these.
+    Map<String, String> own = new HashMap<>(launchers);
+    own.put("GRADFLOW_RANK", "9");
+    assertThat(PublisherOptions.fromEnvironment(own).rank()).isEqualTo(9);
+    assertThat(PublisherOptions.fromEnvironment(own).worldSize()).isNull();
+    own.put("GRADFLOW_WORLD_SIZE", "10");
+    assertThat(PublisherOptions.fromEnvironment(own).worldSize()).isEqualTo(10);
+
+    Map<String, String> impossible = new HashMap<>(launchers);
+    impossible.put("WORLD_SIZE", "3");
+    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(impossible))
+        .hasMessage("WORLD_SIZE: expected a number of 4 to 2147483647, got 3");
+  }
+
+  @Test
+  void anEnvironmentThatSwitchesItOffNeedsNothingElse() {
+    for (String no : List.of("0", "false", " False ")) {
+      PublisherOptions off = PublisherOptions.fromEnvironment(Map.of("GRADFLOW_ENABLED", no));
+      assertThat(off.enabled()).isFalse();
+      assertThat(off.rank()).isZero();
+      assertThat(off.isDue(0)).isFalse();
+    }
+    PublisherOptions known =
+        PublisherOptions.fromEnvironment(
+            Map.of("GRADFLOW_ENABLED", "0", "RANK", "2", "GRADFLOW_RUN", "gpt"));
+    assertThat(known.rank()).isEqualTo(2);
+    assertThat(known.runId()).isEqualTo("gpt");
+    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(Map.of("GRADFLOW_ENABLED", "1")))
+        .hasMessage("GRADFLOW_RANK: expected a value, got null");
+    assertThatThrownBy(() -> PublisherOptions.fromEnvironment(Map.of("GRADFLOW_ENABLED", "maybe")))
+        .hasMessage("GRADFLOW_ENABLED: expected 1, true, 0 or false, got \"maybe\"");
   }
 
   @Test
@@ -436,6 +626,23 @@ class GradientPublisherTest {
         .hasMessage("runId: expected 1 to 500 characters, got ");
     assertThatThrownBy(() -> PublisherOptions.of("broker:9092", "gpt", 0, -1))
         .hasMessage("rank: expected 0 or more, got -1");
+    assertThatThrownBy(() -> options.withEvery(0))
+        .hasMessage("every: expected 1 to 1000000, got 0");
+    assertThatThrownBy(
+            () ->
+                PublisherOptions.fromEnvironment(
+                    Map.of(
+                        "GRADFLOW_BOOTSTRAP_SERVERS",
+                        "broker:9092",
+                        "GRADFLOW_RUN",
+                        "gpt",
+                        "GRADFLOW_ATTEMPT",
+                        "0",
+                        "GRADFLOW_RANK",
+                        "0",
+                        "GRADFLOW_EVERY",
+                        "0")))
+        .hasMessage("GRADFLOW_EVERY: expected a number of 1 to 1000000, got 0");
   }
 
   private static <T> List<T> read(Kafka kafka, Codec<T> codec) {

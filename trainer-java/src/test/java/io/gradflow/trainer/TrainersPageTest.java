@@ -29,13 +29,14 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The page for people who write trainers is true. */
 @Timeout(60)
 class TrainersPageTest {
   private static final Path PAGE = Path.of("..", "docs", "trainers.md");
-  private static final Path EXAMPLE =
-      Path.of("src", "test", "java", "io", "gradflow", "example", "PublishingExample.java");
+  private static final Path EXAMPLES = Path.of("src", "test", "java", "io", "gradflow", "example");
   private static final Duration SOON = Duration.ofSeconds(10);
   private static final int STEPS = 3;
 
@@ -52,9 +53,10 @@ class TrainersPageTest {
               "GRADFLOW_RANK", "6",
               "GRADFLOW_COORDS", "1,2"));
 
-  @Test
-  void thePageQuotesTheExample() throws IOException {
-    String source = Files.readString(EXAMPLE);
+  @ParameterizedTest
+  @ValueSource(strings = {"PublishingExample.java", "FollowingExample.java"})
+  void thePageQuotesTheExamples(String example) throws IOException {
+    String source = Files.readString(EXAMPLES.resolve(example));
     assertThat(Files.readString(PAGE))
         .contains("```java\n" + source.substring(source.indexOf("import")) + "```\n");
   }
@@ -75,11 +77,14 @@ class TrainersPageTest {
                 1_700_000_000_000L,
                 "main",
                 6,
+                8,
                 new int[] {1, 2},
                 "node-1",
                 "cuda:2",
                 PublisherOptions.DEFAULT_QUEUE_CAPACITY,
+                1,
                 SignalPolicy.parse("moments,weights,histogram:10,sketch:50"),
+                true,
                 Map.of("security.protocol", "SSL")));
   }
 

@@ -74,18 +74,27 @@ public record Manifest(
 
   /** The same manifest under its {@link #contentId}. */
   public Manifest identified() {
+    return with(contentId(), reporting);
+  }
+
+  /** The same, reported otherwise; its id is then that of other content. */
+  public Manifest with(List<Reporting> otherReporting) {
+    return with(manifestId, otherReporting);
+  }
+
+  private Manifest with(long id, List<Reporting> otherReporting) {
     return new Manifest(
         runId,
         attempt,
         stream,
-        contentId(),
+        id,
         part,
         parts,
         firstLayer,
         layerCount,
         worldSize,
         mesh,
-        reporting,
+        otherReporting,
         reduceOp,
         gradientDtype,
         reductionDtype,
