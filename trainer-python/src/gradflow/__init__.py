@@ -14,7 +14,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradflow.alerts import follow
+    from gradflow.watching import Watch, watch
 
 __all__ = ["Watch", "follow", "watch"]
 
