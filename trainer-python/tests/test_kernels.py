@@ -42,7 +42,7 @@ def assert_as_numpy(slices: List[torch.Tensor], groups: FrozenSet[str] = ALL) ->
             # Of a slice of zeros, or without elements, the least magnitude is 0 or infinite: it has none.
             a, b = (np.where(np.isinf(one.rows[row]), 0, one.rows[row]) for one in (found, wanted))
             slack = 1e-6 * wanted.rows[SUM_ABS] if row == SUM else np.zeros(len(slices))
-            np.testing.assert_allclose(a, b, rtol=1e-6, atol=slack, err_msg=str(row))
+            assert np.allclose(a, b, rtol=1e-6, atol=slack), (row, a, b)
     if wanted.histogram is not None:
         for a, b in zip(vars(found.histogram).values(), vars(wanted.histogram).values()):
             np.testing.assert_array_equal(a, b)

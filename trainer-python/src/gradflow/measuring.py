@@ -66,10 +66,7 @@ class Measured:
     def nonfinite(self) -> Optional[np.ndarray]:
         """Positions of slices with elements that are not finite, ascending; None: all is finite."""
         bad = np.flatnonzero(self.rows[NANS] + self.rows[POS_INFS] + self.rows[NEG_INFS])
-        if bad.size == 0:
-            return None
-        found: np.ndarray = bad
-        return found
+        return bad if len(bad) > 0 else None  # type: ignore[no-any-return, unused-ignore]
 
     def column(self, row: int) -> Optional[np.ndarray]:
         """A row as it travels: counts int64, sums float32, NaN where a float32 cannot hold one; None: not measured."""
