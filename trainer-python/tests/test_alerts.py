@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import math
+import os
 import re
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -195,14 +199,13 @@ class Consumer:
             raise RuntimeError("nobody there")
         return Partition(topics={topic: Partition(partitions=dict(self.topic.messages))})
 
-    def get_watermark_offsets(self, partition: Any, timeout: float) -> Any:
-        return 0, len(self.topic.messages[partition.partition])
-
     def offsets_for_times(self, partitions: Any, timeout: float) -> Any:
         found = []
         for partition in partitions:
             times = self.topic.times[partition.partition]
             later = [i for i, at in enumerate(times) if at >= partition.offset]
+            if partition.offset == -1:
+                later = [len(times)]
             found.append(Partition(offset=later[0] if later else -1))
         return found
 
@@ -487,3 +490,30 @@ def test_closing_takes_two_seconds_without_a_broker(broker: str, monkeypatch: An
         began = time.monotonic()
         follower.close()
         assert time.monotonic() - began < 2.5
+
+
+def test_a_forked_child_follows_nothing_and_ends() -> None:
+    script = """
+        import os, sys, time
+        from gradflow.alerts import follow
+        follower = follow(run="run", bootstrap_servers="127.0.0.1:1", attempt=1, actions={"stop": print}, dry_run=False)
+        deadline = time.monotonic() + 20
+        while follower._consumer is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child = os.fork()
+        if child == 0:
+            assert follower.pending() == []
+            follower.close()
+            sys.exit(5)  # with the interpreter's whole shutdown
+        assert os.waitpid(child, 0)[1] >> 8 == 5
+        follower.close()
+        print("both ended")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=HANG_S * 3,
+    )
+    assert done.stdout == "both ended\n", done.stderr

@@ -14,7 +14,10 @@ import pytest
 
 from gradflow import wire
 
-SCHEMAS = {"shard": "GradientShard", "manifest": "GradientManifest", "event": "GradientRunEvent", "alert": "GradientAlert"}
+SCHEMAS = {
+    **{"shard": "GradientShard", "manifest": "GradientManifest"},
+    **{"event": "GradientRunEvent", "alert": "GradientAlert"},
+}
 NAMES = sorted(golden.records())
 #: The jobs and Java's trainer know of this field and never fill it.
 NEVER_WRITTEN = {"sketchBlocks"}

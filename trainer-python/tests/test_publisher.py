@@ -24,7 +24,11 @@ from gradflow.publisher import Publisher, Stats
 from gradflow.records import Columns, Layer, Manifest, Reporting, Shard
 
 HANG_S = 20.0
-NAMES = {"gradient-shards": "GradientShard", "gradient-manifests": "GradientManifest", "gradient-runs": "GradientRunEvent"}
+NAMES = {
+    "gradient-shards": "GradientShard",
+    "gradient-manifests": "GradientManifest",
+    "gradient-runs": "GradientRunEvent",
+}
 MANIFEST = Manifest("run", 1, (Layer("a.weight", 4),), 1, (), (Reporting("REDUCED"),))
 
 
@@ -470,6 +474,16 @@ def test_closing_counts_what_never_left(kafka: Kafka) -> None:
     publisher.close()
 
 
+def test_closing_asks_once_more_for_a_broker_that_came_late(kafka: Kafka) -> None:
+    kafka.set(answers=False)
+    publisher = Publisher(options(), kafka)
+    publisher.offer(lambda: shard(0))
+    kafka.await_that(lambda: bool(kafka.producers) and kafka.producers[0].asked == 1)
+    kafka.set(answers=True)
+    publisher.close()
+    assert publisher.stats() == Stats(1, 1, 0, 0, 0)
+
+
 def test_closing_counts_what_was_not_acknowledged(kafka: Kafka) -> None:
     kafka.set(takes=False)
     publisher = Publisher(options(), kafka)
@@ -664,6 +678,19 @@ def test_no_signal_is_handled() -> None:
         BROKER="127.0.0.1:1",
     )
     assert (done.stdout, done.returncode) == ("True\n", -15), done.stderr
+
+
+def test_a_thread_that_cannot_start_is_nobodys_trouble(kafka: Kafka, monkeypatch: Any, caplog: Any) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    publisher = Publisher(options(), kafka)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    publisher.offer(lambda: shard(0))
+    publisher.event("FINISHED", 1)
+    publisher.close()
+    assert publisher.stats() == Stats(2, 0, 2, 0, 0)
+    assert "a shard cannot be handed over: RuntimeError: can't create new thread" in caplog.text
 
 
 # --- The log --------------------------------------------------------------------------------------------------------

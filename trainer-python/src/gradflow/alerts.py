@@ -23,6 +23,8 @@ _POLL_S = 0.1
 _RETRY_S = 1.0
 # The clock that stamps alerts may be behind the one that stamped the attempt.
 _CLOCKS_APART_MS = 600_000
+#: Kafka's word for the time after the last record.
+_END = -1
 _MAX_REMEMBERED = 10_000
 _MAX_PENDING = 1_000
 
@@ -269,17 +271,20 @@ class Follower:
 
     def _first_offset(self, topic_partition: Any, partition: int) -> int:
         if self._attempt is not None:
-            since = max(0, self._attempt - _CLOCKS_APART_MS)
-            (found,) = self._consumer.offsets_for_times(
-                [topic_partition(wire.ALERTS, partition, since)], timeout=_ANSWER_S
-            )
-            if found.error is not None:
-                raise RuntimeError(f"partition {partition} of {wire.ALERTS}: {found.error}")
-            if found.offset >= 0:
-                return int(found.offset)
+            found = self._offset_at(topic_partition, partition, max(0, self._attempt - _CLOCKS_APART_MS))
+            if found >= 0:
+                return found
         # By number: what comes from now on is read even if the connection ends before the first record.
-        _, end = self._consumer.get_watermark_offsets(topic_partition(wire.ALERTS, partition), timeout=_ANSWER_S)
-        return int(end)
+        return self._offset_at(topic_partition, partition, _END)
+
+    def _offset_at(self, topic_partition: Any, partition: int, since: int) -> int:
+        """The first offset of that time or later, -1 if there is none."""
+        # Not get_watermark_offsets: that of confluent-kafka 1.7 asks in a way that Kafka 4 no longer answers.
+        asked = [topic_partition(wire.ALERTS, partition, since)]
+        (found,) = self._consumer.offsets_for_times(asked, timeout=_ANSWER_S)
+        if found.error is not None:
+            raise RuntimeError(f"partition {partition} of {wire.ALERTS}: {found.error}")
+        return int(found.offset)
 
     def _configuration(self) -> Dict[str, Any]:
         return {
@@ -411,8 +416,8 @@ def follow(
     run, bootstrap_servers, attempt, kafka: as in `Options`; from the environment where they are None.
     on_alert: called with an `Alert` on the follower's thread, whatever the severity. It may log and page; it must not
       touch model or optimizer, which the training is using meanwhile.
-    actions: by a name of your choice, e.g. ``stop``, ``skip_step``, ``lower_rate``, ``save_checkpoint``: an `Action`, or
-      a function of an alert, which then is for CRITICAL alerts. Each is done once for an incident.
+    actions: by a name of your choice, e.g. ``stop``, ``skip_step``, ``lower_rate``, ``save_checkpoint``: an `Action`,
+      or a function of an alert, which then is for CRITICAL alerts. Each is done once for an incident.
     attempt, stream: only alerts of these. With an attempt, reading begins with the attempt, so that what was found
       before this call is told, too; without one, with what is published from now on.
     dry_run: True: the log says what would have been done, and nothing is.
@@ -435,7 +440,9 @@ def follow(
     if options.enabled and not options.bootstrap_servers.strip():
         raise ValueError("bootstrap_servers: expected host:port,..., got none: an agent publishes, it reads no alerts")
     said_attempt = attempt is not None or bool(os.environ.get("GRADFLOW_ATTEMPT", "").strip())
-    chosen = {name: action if isinstance(action, Action) else Action(action) for name, action in (actions or {}).items()}
+    chosen = {
+        name: action if isinstance(action, Action) else Action(action) for name, action in (actions or {}).items()
+    }
     return Follower(
         options,
         options.attempt if said_attempt else None,

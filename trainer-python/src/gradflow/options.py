@@ -76,7 +76,7 @@ class Options:
     queue: how many shards may wait for Kafka, 1 to 100,000; beyond that the oldest is dropped.
     every: one step in so many is published.
     enabled: False: nothing is measured or sent.
-    agent: where ``gradflow-agent`` listens, ``unix:/path`` or ``127.0.0.1:port``; None: the rank speaks to Kafka itself.
+    agent: where ``gradflow-agent`` listens, ``unix:/path`` or ``127.0.0.1:port``; None: the rank has its own connection.
     kafka: further properties of librdkafka, e.g. for security; these go before the publisher's own.
     """
 
@@ -160,7 +160,7 @@ class Options:
 
 
 def kafka_properties(environ: Mapping[str, str]) -> Dict[str, str]:
-    """librdkafka's properties that an environment sets: ``GRADFLOW_KAFKA_SECURITY_PROTOCOL`` is ``security.protocol``."""
+    """librdkafka's properties of an environment: ``GRADFLOW_KAFKA_SECURITY_PROTOCOL`` is ``security.protocol``."""
     return {
         name[len(_KAFKA_PREFIX) :].lower().replace("_", "."): value
         for name, value in environ.items()

@@ -120,8 +120,9 @@ class Publisher:
                 raise ValueError(f"event: expected a type of {', '.join(sorted(EVENT_TYPES))}, got {type!r}")
             options = self._options
             texts = {name: str(value) for name, value in attributes.items()}
-            at = int(time.time() * 1000)
-            return _Notice(order, None, 0, RunEvent(options.run, options.attempt, options.stream, step, type, at, texts))
+            now = int(time.time() * 1000)
+            event = RunEvent(options.run, options.attempt, options.stream, step, type, now, texts)
+            return _Notice(order, None, 0, event)
 
         self._put_notice(notice)
 
@@ -339,13 +340,12 @@ class _Outbox:
     def is_closed(self) -> bool:
         return self._closed
 
-    def await_closed(self, at_most: float) -> bool:
-        """Waits so long for it to be closed; whether it is."""
+    def await_closed(self, at_most: float) -> None:
+        """Waits so long for it to be closed."""
         deadline = time.monotonic() + at_most
         with self._changed:
             while not self._closed and time.monotonic() < deadline:
                 self._changed.wait(deadline - time.monotonic())
-            return self._closed
 
     def discard(self) -> None:
         """Drops what waits."""
@@ -434,7 +434,12 @@ class _Sender:
             with self._starting:
                 if self._thread is None and not self._outbox.is_closed():
                     self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                    self._thread.start()
+                    try:
+                        self._thread.start()
+                    except BaseException:
+                        # The interpreter is shutting down: what waits is counted when the publisher is closed.
+                        self._thread = None
+                        raise
 
     def close_by(self, deadline: float) -> None:
         """Sends what waits until that time of the monotonic clock, and ends."""
@@ -476,14 +481,16 @@ class _Sender:
             del producer
 
     def _connect(self) -> bool:
-        """Waits until Kafka has answered once; False if the outbox was closed first."""
+        """Waits until Kafka has answered once; False if it does not once the outbox is closed."""
         if self._broken:
             self._retire()
         while not self._connected:
+            last = self._outbox.is_closed()
             try:
                 if self._producer is None:
                     self._producer = self._producers(self._configuration())
-                topics = self._producer.list_topics(wire.SHARDS, timeout=_ANSWER_S).topics
+                at_most = max(0.0, min(_ANSWER_S, self._close_by - time.monotonic()))
+                topics = self._producer.list_topics(wire.SHARDS, timeout=at_most).topics
                 error = topics[wire.SHARDS].error if wire.SHARDS in topics else None
                 if error is not None:
                     raise RuntimeError(f"topic {wire.SHARDS}: {error}: create the topics")
@@ -494,8 +501,10 @@ class _Sender:
                 self._poll(0)
                 if self._broken:
                     self._retire()
-                if self._outbox.await_closed(_RETRY_CONNECTING_S):
+                # Closed while it was waited for: Kafka may have come meanwhile, and is asked once more.
+                if last:
                     return False
+                self._outbox.await_closed(_RETRY_CONNECTING_S)
         return True
 
     def _configuration(self) -> Dict[str, Any]:

@@ -25,7 +25,8 @@ import picocli.CommandLine.Spec;
           + " should run on the machine meanwhile.",
       "",
       "matrices: what analyses them. signals: what each group of signals costs, in bytes and time."
-          + " detectors: what they take of a step, and what they remember.",
+          + " detectors: what they take of a step, and what they remember. trainers, with options of"
+          + " its own and not part of all: what watching adds to a PyTorch training.",
       ""
     },
     mixinStandardHelpOptions = true,

@@ -18,8 +18,8 @@ class LauncherTest {
   private static final Path SCRIPT = Path.of("..", "gradflow").toAbsolutePath().normalize();
   private static final List<String> TOOLS =
       List.of(
-          "awk", "cat", "cksum", "date", "df", "dirname", "find", "grep", "head", "id", "ls",
-          "mkdir", "paste", "rm", "sed", "sh", "sort", "tr", "xargs");
+          "awk", "cat", "chmod", "cksum", "date", "df", "dirname", "find", "grep", "head", "id",
+          "ls", "mkdir", "paste", "rm", "sed", "sh", "sort", "tail", "tr", "xargs");
 
   private static final List<String> MODULES =
       List.of(
@@ -114,8 +114,9 @@ class LauncherTest {
         </testsuite>
         X
         """);
+    aPython("exit 0");
     Outcome all = run(Map.of(), "test");
-    assertThat(all.output).isEqualTo("4 passed, 2 failed, 1 skipped\n");
+    assertThat(all.output).isEqualTo("5 passed, 2 failed, 1 skipped\n");
     assertThat(all.error)
         .contains("  failed: a.breaks: Expected: <1> & \"two\" got 3\n", "  failed: a.throws\n");
     assertThat(all.code).isEqualTo(1);
@@ -123,6 +124,43 @@ class LauncherTest {
     Outcome one = run(Map.of(), "test", "training");
     assertThat(one.output).isEqualTo("2 passed, 0 failed, 0 skipped\n");
     assertThat(one.code).isZero();
+  }
+
+  @Test
+  void installsThePythonPackageOnceAndAgainWhenItsSourcesChange() throws Exception {
+    aJdk();
+    script("mvn", "exit 9");
+    aPython("exit 0");
+    Outcome first = run(Map.of(), "test", "trainer-python");
+    assertThat(first.output).isEqualTo("1 passed, 0 failed, 0 skipped\n");
+    assertThat(first.error).contains("installing PyTorch into ").contains("1 passed in 1 s");
+    assertThat(folder.resolve("pip-got"))
+        .content()
+        .hasLineCount(1)
+        .contains("trainer-python[test]");
+
+    assertThat(run(Map.of(), "test", "trainer-python").code).isZero();
+    assertThat(folder.resolve("pip-got")).content().hasLineCount(1);
+
+    Files.writeString(folder.resolve("trainer-python/src/a.py"), "a = 2");
+    assertThat(run(Map.of(), "test", "trainer-python").code).isZero();
+    assertThat(folder.resolve("pip-got"))
+        .content()
+        .hasLineCount(2)
+        .contains("--no-deps --force-reinstall");
+  }
+
+  @Test
+  void saysWhyThePythonPackageCannotBeInstalled() throws Exception {
+    aJdk();
+    script("mvn", "exit 9");
+    aPython("echo 'ERROR: no such torch'; exit 1");
+    Outcome outcome = run(Map.of(), "test", "trainers");
+    assertThat(outcome.error)
+        .contains("gradflow: pip could not install ")
+        .contains(": ERROR: no such torch; see ");
+    assertThat(outcome.code).isEqualTo(1);
+    assertThat(outcome.output).isEmpty();
   }
 
   @Test
@@ -173,7 +211,7 @@ class LauncherTest {
     Outcome outcome = run(Map.of(), "test", "nonsense");
     assertThat(outcome.error)
         .isEqualTo(
-            "gradflow: expected one of: core schemas operators jobs trainer-java training cli integration-tests benchmarks faults simulation; got: nonsense\n");
+            "gradflow: expected one of: trainer-python core schemas operators jobs trainer-java training cli integration-tests benchmarks faults trainers simulation; got: nonsense\n");
     assertThat(outcome.code).isEqualTo(2);
     assertThat(run(Map.of(), "test", "--help").output).startsWith("Usage: gradflow test [NAME]");
   }
@@ -183,6 +221,35 @@ class LauncherTest {
   private void aJdk() throws IOException {
     script("javac", "");
     script("java", "echo 'openjdk version \"17.0.15\"' >&2");
+  }
+
+  /** A Python whose environments do nothing but this when they install, and have one test. */
+  private void aPython(String pip) throws IOException {
+    script("df", "printf 'name\\n/dev/empty 1 1 99999999 1%% /\\n'");
+    Path sources = Files.createDirectories(folder.resolve("trainer-python/src"));
+    Files.writeString(sources.resolve("a.py"), "a = 1");
+    Files.writeString(folder.resolve("trainer-python/pyproject.toml"), "[project]");
+    script(
+        "python3",
+        """
+        case $1 in --version) echo Python 3.11.7 ;; -m)
+        mkdir -p "$3/bin"
+        cat >"$3/bin/pip" <<'X'
+        #!/bin/sh
+        echo "$*" >>"$HOME/pip-got"
+        PIP
+        X
+        cat >"$3/bin/python" <<'X'
+        #!/bin/sh
+        cat >target/surefire-reports/TEST-trainer-python.xml <<'Y'
+        <testsuites><testsuite name="pytest" tests="1" errors="0" skipped="0" failures="0"><testcase classname="t" name="one"/></testsuite></testsuites>
+        Y
+        echo 1 passed in 1 s
+        X
+        chmod +x "$3/bin/pip" "$3/bin/python" ;;
+        esac
+        """
+            .replace("PIP", pip));
   }
 
   private void script(String name, String body) throws IOException {

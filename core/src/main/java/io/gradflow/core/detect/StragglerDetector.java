@@ -13,7 +13,9 @@ import java.util.stream.IntStream;
  *
  * <p>Per rank, the mean over about 50 steps of its lag behind the median rank. It fires when that
  * exceeds {@code lagMs}, {@code intervals} times the usual time between steps, and {@code z} times
- * the scatter of the ranks' means. One hiccup, however long, counts as twice the threshold.
+ * the scatter of the ranks' means. One hiccup, however long, counts as twice the threshold; and of
+ * steps that the broker took closer together than usual each counts by as much less. What trainers
+ * held back in an outage comes all at once: there one hiccup would count once for every step.
  *
  * <p>Cannot see: which rank computes slowly where all wait for it before they publish; why a rank
  * is late; fewer than three ranks; more than a quarter of them late together.
@@ -91,8 +93,21 @@ public final class StragglerDetector {
       double interval = Math.max(0, (newWrittenAt - writtenAt) / (double) (newStep - step));
       int count = intervals + 1;
       double believed = count <= 10 ? interval : Math.min(interval, LONGEST_INTERVAL * intervalMs);
-      double mean = intervalMs + Math.max(GAIN, 1.0 / count) * (believed - intervalMs);
+      double gain = count <= 10 ? 1.0 / count : Math.max(GAIN, 1.0 / count) * pace(interval);
+      double mean = intervalMs + gain * (believed - intervalMs);
       return new State(newStep, newWrittenAt, mean, count, values, lag, since, hold);
+    }
+
+    /** How much a step counts that was written so long after the one before, 0 to 1. */
+    private double pace(double interval) {
+      return intervalMs > 0 ? Math.min(1, interval / intervalMs) : 1;
+    }
+
+    /** Likewise of a step that was written then; 1 if it does not say. */
+    private double pace(long newStep, Long newWrittenAt) {
+      return newWrittenAt == null || step < 0 || newStep <= step || intervals < 10
+          ? 1
+          : pace(Math.max(0, (newWrittenAt - writtenAt) / (double) (newStep - step)));
     }
   }
 
@@ -101,6 +116,7 @@ public final class StragglerDetector {
       Step step, int[] ranks, State before, Settings settings, int warmUp, Verdicts out) {
     RankEvidence evidence = step.evidence();
     State state = evidence == null ? before : before.at(step.id().step(), evidence.writtenAt());
+    double pace = evidence == null ? 1 : before.pace(step.id().step(), evidence.writtenAt());
     double least = Math.max(settings.lagMs(), settings.intervals() * state.intervalMs());
     int[] present = evidence == null ? new int[0] : present(step);
     if (present.length < MIN_PEERS) {
@@ -114,7 +130,7 @@ public final class StragglerDetector {
       int row = Arrays.binarySearch(ranks, evidence.ranks()[present[k]]);
       rows[k] = row;
       double behind = Math.min(lags[present[k]] - median, 2 * least);
-      double gain = Math.max(GAIN, 1.0 / ++state.values()[row]);
+      double gain = pace * Math.max(GAIN, 1.0 / ++state.values()[row]);
       state.lag()[row] += (float) (gain * (behind - state.lag()[row]));
     }
     double[] means =

@@ -578,6 +578,40 @@ class RankDetectorsTest {
   }
 
   @Test
+  void whatTrainersHeldBackInAnOutageIsNoStraggler() {
+    long start = 1_700_000_000_000L;
+    var run = run(1, 4);
+    run.steps(
+        100, step -> ranked(ranks -> ranks.writtenAt(start + 100 * step.number())).apply(step));
+    // After half a minute all of it is written within moments; rank 2 connects a second later.
+    long back = start + 100 * 100 + 30_000;
+    run.steps(
+        225,
+        step ->
+            ranked(ranks -> ranks.writtenAt(back + step.number() / 4).late(2, 1_000)).apply(step));
+    long on = back + 3_000;
+    run.steps(100, step -> ranked(ranks -> ranks.writtenAt(on + 100 * step.number())).apply(step));
+
+    assertThat(run.findings()).isEmpty();
+  }
+
+  @Test
+  void aTrainingThatHasBecomeFasterStillHasItsStragglers() {
+    long start = 1_700_000_000_000L;
+    var run = run(1, 4);
+    run.steps(
+        100, step -> ranked(ranks -> ranks.writtenAt(start + 800 * step.number())).apply(step));
+    run.steps(
+        600,
+        step ->
+            ranked(ranks -> ranks.writtenAt(start + 80_000 + 100 * step.number()).late(2, 1_000))
+                .apply(step));
+
+    assertThat(run.findings()).isNotEmpty().allMatch(finding -> finding.kind() == STRAGGLER);
+    assertThat(run.findings()).extracting(Finding::rank).containsOnly(2);
+  }
+
+  @Test
   void aLagOfLessThanThreeStepsIsNone() {
     var run = run(1, 8);
     run.steps(
