@@ -6,6 +6,7 @@ import contextlib
 import copy
 import importlib
 import math
+import time
 from typing import Any, Dict, List
 
 import pytest
@@ -551,3 +552,13 @@ def brought_up_without_a_store(rank: int) -> Any:
 
 def test_without_a_store_an_attempt_must_be_given(ranks: Any) -> None:
     assert ranks.run(brought_up_without_a_store) == [(False, True, 5), (False, True, 5)]
+
+
+def rank_0_cannot(rank: int) -> Any:
+    began = time.monotonic()
+    watch = watched(nn.ReLU() if rank == 0 else nn.Linear(2, 2))
+    return watch.enabled, time.monotonic() - began < 50
+
+
+def test_when_rank_0_cannot_watch_nobody_does_or_waits_for_it(ranks: Any) -> None:
+    assert ranks.run(rank_0_cannot) == [(False, True), (False, True)]

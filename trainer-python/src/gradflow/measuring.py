@@ -65,16 +65,17 @@ class Measured:
 
     def nonfinite(self) -> Optional[np.ndarray]:
         """Positions of slices with elements that are not finite, ascending; None: all is finite."""
-        bad = np.flatnonzero(self.rows[NANS] + self.rows[POS_INFS] + self.rows[NEG_INFS])
-        return bad if len(bad) > 0 else None  # type: ignore[no-any-return, unused-ignore]
+        bad: np.ndarray = np.nonzero(self.rows[NANS] + self.rows[POS_INFS] + self.rows[NEG_INFS])[0]
+        return bad if len(bad) > 0 else None
 
     def column(self, row: int) -> Optional[np.ndarray]:
         """A row as it travels: counts int64, sums float32, NaN where a float32 cannot hold one; None: not measured."""
         if row not in self.has:
             return None
-        values = self.rows[row]
+        values: np.ndarray = self.rows[row]
         if row in (NANS, POS_INFS, NEG_INFS, ZEROS, SUBNORMALS):
-            return values.astype(np.int64)
+            counts: np.ndarray = values.astype(np.int64)
+            return counts
         if row == SUM:
             return held(values)
         if row == MIN_NONZERO:
