@@ -7,6 +7,8 @@ from typing import Iterator
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The kernels are run by Triton's interpreter, on the CPU. It is chosen when they are first imported.
+os.environ["TRITON_INTERPRET"] = "1"
 sys.path.insert(0, os.path.dirname(__file__))
 
 

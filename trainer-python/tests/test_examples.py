@@ -123,7 +123,8 @@ def test_an_example_runs_under_torchrun_without_a_broker(tmp_path: Any) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [os.path.join(EXAMPLES, "ddp.py"), "--steps", "3", "--bootstrap-servers", "127.0.0.1:9"]
     command += ["--reference", str(path)]
-    environment = {**os.environ, "PYTHONPATH": os.path.join(HERE, os.pardir, "src"), "OMP_NUM_THREADS": "1"}
+    places = os.pathsep.join([os.path.join(HERE, os.pardir, "src"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     assert "nothing is watched" not in done.stderr

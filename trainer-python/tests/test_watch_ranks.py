@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import math
+import time
 from typing import Any, Dict, List
 
 import pytest
@@ -18,6 +20,21 @@ import gradflow
 from gradflow.records import LOCAL, REDUCED, MeshAxis
 
 EXACT = 1e-6
+
+
+def importable(*names: str) -> Any:
+    """Skips a test of what this version of torch does not have."""
+    missing = []
+    for name in names:
+        module, _, attribute = name.partition(":")
+        try:
+            found = (
+                hasattr(importlib.import_module(module), attribute) if attribute else importlib.import_module(module)
+            )
+        except Exception:  # FSDP of torch 1.13 cannot be imported under Python 3.11.
+            found = False
+        missing += [] if found else [name]
+    return pytest.mark.skipif(bool(missing), reason=f"this version of torch has no {', '.join(missing)}")
 
 
 class Net(nn.Module):
@@ -141,10 +158,10 @@ def hooked_parameters(rank: int, with_watch: bool, hook: str, as_view: bool) -> 
     optimizer = torch.optim.Adam(ddp.parameters(), lr=0.01)
     from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
-    given = {"comm_hook": (None, default_hooks.bf16_compress_hook)} if with_watch and hook == "given" else {}
+    given = {"comm_hook": (None, default_hooks.fp16_compress_hook)} if with_watch and hook == "given" else {}
     watch = watched(ddp, optimizer=optimizer, max_norm=1.0, **given) if with_watch else None
     if hook == "later" or (hook == "given" and not with_watch):
-        ddp.register_comm_hook(None, default_hooks.bf16_compress_hook)
+        ddp.register_comm_hook(None, default_hooks.fp16_compress_hook)
     for step in range(20):
         loss = loss_of(ddp, batch(rank, step))
         loss.backward()
@@ -323,7 +340,11 @@ def sharded_steps(rank: int, wrap: str) -> Any:
     return watch.manifest, watch._publisher.announced, watch._publisher.shards, expected, weights
 
 
-@pytest.mark.parametrize("wrap", ["fsdp2", "fsdp1-orig", "fsdp1", "fsdp1-no-shard"])
+@pytest.mark.parametrize(
+    "wrap",
+    [pytest.param("fsdp2", marks=importable("torch.distributed.fsdp:fully_shard"))]
+    + [pytest.param(f"fsdp1{how}", marks=importable("torch.distributed.fsdp")) for how in ("-orig", "", "-no-shard")],
+)
 def test_slices_add_up_to_the_reduced_gradient(ranks: Any, wrap: str) -> None:
     both = ranks.run(sharded_steps, wrap)
     manifest, announced, _, expected, weights = both[0]
@@ -375,6 +396,7 @@ def hybrid_steps(rank: int) -> Any:
     return watch.manifest, watch._publisher.shards
 
 
+@importable("torch.distributed.device_mesh", "torch.distributed.fsdp:fully_shard")
 def test_hybrid_sharding_has_two_dimensions(ranks: Any) -> None:
     for rank, (manifest, shards) in enumerate(ranks.run(hybrid_steps)):
         assert manifest.mesh == (MeshAxis("dp_replicate", 2), MeshAxis("dp_shard", 1))
@@ -400,6 +422,7 @@ def tensor_parallel_steps(rank: int) -> Any:
     return watch.manifest, watch._publisher.shards, norms64(whole.named_parameters())
 
 
+@importable("torch.distributed.device_mesh", "torch.distributed.tensor.parallel")
 def test_tensor_parallel_slices_add_up_and_copies_count_once(ranks: Any) -> None:
     both = ranks.run(tensor_parallel_steps)
     manifest, _, expected = both[0]
@@ -434,6 +457,7 @@ def pipelined_steps(rank: int) -> Any:
     return watch.manifest, watch._publisher.announced, watch._publisher.shards
 
 
+@importable("torch.distributed.device_mesh")
 def test_each_stage_of_a_pipeline_publishes_a_manifest_of_its_own(ranks: Any) -> None:
     for rank, (manifest, announced, shards) in enumerate(ranks.run(pipelined_steps)):
         assert announced == [manifest]
@@ -455,6 +479,7 @@ def compiled_steps(rank: int) -> Any:
     return watch.manifest, watch._publisher.shards, expected
 
 
+@importable("torch:compile")
 def test_a_compiled_model_is_watched_like_any(ranks: Any) -> None:
     manifest, shards, expected = ranks.run(compiled_steps)[0]
     assert [s.stage for s in shards] == [LOCAL, REDUCED]
@@ -527,3 +552,13 @@ def brought_up_without_a_store(rank: int) -> Any:
 
 def test_without_a_store_an_attempt_must_be_given(ranks: Any) -> None:
     assert ranks.run(brought_up_without_a_store) == [(False, True, 5), (False, True, 5)]
+
+
+def rank_0_cannot(rank: int) -> Any:
+    began = time.monotonic()
+    watch = watched(nn.ReLU() if rank == 0 else nn.Linear(2, 2))
+    return watch.enabled, time.monotonic() - began < 50
+
+
+def test_when_rank_0_cannot_watch_nobody_does_or_waits_for_it(ranks: Any) -> None:
+    assert ranks.run(rank_0_cannot) == [(False, True), (False, True)]

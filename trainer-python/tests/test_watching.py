@@ -382,7 +382,7 @@ model(torch.ones(1, 2)).sum().backward()
 watch.before_step()
 """
     here = os.path.dirname(__file__)
-    path = os.pathsep.join([here, os.path.join(here, "..", "src")])
+    path = os.pathsep.join([here, os.path.join(here, "..", "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": path},

@@ -7,7 +7,6 @@ exactly there is none: `Unclear` says what is missing, and nothing is published 
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -455,7 +454,7 @@ def wrapped_in_ddp(model: torch.nn.Module) -> Any:
     return inner if isinstance(inner, DistributedDataParallel) else None
 
 
-def process_place(environ: Mapping[str, str] = os.environ) -> Tuple[Optional[int], Optional[int]]:
+def process_place() -> Tuple[Optional[int], Optional[int]]:
     """Rank and world size of the process group; None where there is none."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():

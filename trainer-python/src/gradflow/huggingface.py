@@ -5,9 +5,9 @@
     GradflowCallback(run="finetune", bootstrap_servers="kafka:9092").attach(trainer)
     trainer.train()
 
-The trainer calls ``on_pre_optimizer_step`` only after it has clipped. `GradflowCallback.attach` therefore also listens at
-the accelerator's ``clip_grad_norm_``, so that gradients are published as they are before it. Given to the trainer with
-``callbacks=[...]`` alone, the clipped gradients are published, and marked so: explosions cannot be seen in them.
+The trainer calls ``on_pre_optimizer_step`` only after it has clipped. `GradflowCallback.attach` therefore also listens
+at the accelerator's ``clip_grad_norm_``, so that gradients are published as they are before it. Given to the trainer
+with ``callbacks=[...]`` alone, the clipped gradients are published, and marked so: explosions cannot be seen in them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, Optional
 from gradflow.watching import Watch, watch
 
 try:
-    from transformers import TrainerCallback as _Base
+    from transformers import TrainerCallback as _Base  # type: ignore[import-not-found, unused-ignore]
 except ImportError:  # This module can be imported without transformers.
-    _Base = object  # type: ignore[assignment, misc]
+    _Base = object  # type: ignore[assignment, misc, unused-ignore]
 
 
 class GradflowCallback(_Base):  # type: ignore[misc, valid-type, unused-ignore]

@@ -12,10 +12,10 @@ from typing import Any, Dict, Optional, Sequence
 from gradflow.watching import Watch, watch
 
 try:
-    from lightning.pytorch.callbacks import Callback as _Base
+    from lightning.pytorch.callbacks import Callback as _Base  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
     try:
-        from pytorch_lightning.callbacks import Callback as _Base  # type: ignore[no-redef, unused-ignore]
+        from pytorch_lightning.callbacks import Callback as _Base  # type: ignore[import-not-found, no-redef, unused-ignore]
     except ImportError:  # This module can be imported without Lightning.
         _Base = object  # type: ignore[assignment, misc, unused-ignore]
 

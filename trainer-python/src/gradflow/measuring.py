@@ -20,6 +20,8 @@ from typing import Any, Callable, Deque, Dict, FrozenSet, Hashable, List, Option
 import numpy as np
 import torch
 
+from gradflow.complaints import LOG
+
 #: Rows of what is measured: one number a slice, of its finite elements only.
 SQUARES, MAX_ABS, NANS, POS_INFS, NEG_INFS, ZEROS, SUM_ABS, SUM, MIN_NONZERO, SUBNORMALS = range(10)
 ROWS = 10
@@ -63,16 +65,17 @@ class Measured:
 
     def nonfinite(self) -> Optional[np.ndarray]:
         """Positions of slices with elements that are not finite, ascending; None: all is finite."""
-        bad = np.flatnonzero(self.rows[NANS] + self.rows[POS_INFS] + self.rows[NEG_INFS])
-        return None if bad.size == 0 else bad  # type: ignore[no-any-return]
+        bad: np.ndarray = np.nonzero(self.rows[NANS] + self.rows[POS_INFS] + self.rows[NEG_INFS])[0]
+        return bad if len(bad) > 0 else None
 
     def column(self, row: int) -> Optional[np.ndarray]:
         """A row as it travels: counts int64, sums float32, NaN where a float32 cannot hold one; None: not measured."""
         if row not in self.has:
             return None
-        values = self.rows[row]
+        values: np.ndarray = self.rows[row]
         if row in (NANS, POS_INFS, NEG_INFS, ZEROS, SUBNORMALS):
-            return values.astype(np.int64)
+            counts: np.ndarray = values.astype(np.int64)
+            return counts
         if row == SUM:
             return held(values)
         if row == MIN_NONZERO:
@@ -209,19 +212,26 @@ class Meter:
                 if device not in self._kernels:
                     self._kernels[device] = _kernels(device)
                 kernels = self._kernels[device]
-                one = ForeachPlan(of_device) if kernels is None else kernels.plan(of_device)
+                one = (kernels or ForeachPlan)(of_device)
             plan.append((one, None if len(devices) == 1 else np.array(at)))
         return plan
 
 
 def _kernels(device: torch.device) -> Any:
-    """The Triton kernels, if they work here."""
+    """What makes plans for the Triton kernels, if these work here."""
     try:
         from gradflow import kernels
 
-        return kernels.tried(device)
-    except Exception:  # Triton is missing or does not know this device: there is another way.
-        return None
+        made = kernels.tried(device)
+    except Exception as e:  # Triton is missing or does not know this device: there is another way.
+        made, why = None, f"{type(e).__name__}: {e}"
+    else:
+        why = "they do not measure what they should"
+    if made is None:
+        LOG.warning(
+            "gradflow: on %s only norms, maxima and absolute sums are measured: no Triton kernels: %s", device, why
+        )
+    return made
 
 
 def _joined(count: int, parts: Sequence[Tuple[Optional[np.ndarray], Measured]]) -> Measured:
@@ -472,7 +482,7 @@ def _any_between(values: np.ndarray, above: float, below: float) -> bool:
 
 
 def flattened(one: torch.Tensor) -> torch.Tensor:
-    """All elements in one dimension, in whatever order they lie in memory: a view, unless there are gaps."""
+    """All elements without gaps, in whatever order they lie in memory; a view if they have none."""
     if one.is_contiguous():
         return one.view(-1)
     expected = 1
@@ -480,7 +490,7 @@ def flattened(one: torch.Tensor) -> torch.Tensor:
         if size == 1:
             continue
         if stride != expected:
-            return one.reshape(-1)
+            return one.reshape(-1).contiguous()
         expected *= size
     return one.as_strided((one.numel(),), (1,))
 

@@ -47,14 +47,18 @@ class Meeting:
         before = _attempts.get((self._run, self._number - 1), -1)
         return _attempts.setdefault((self._run, self._number), max(now, before + 1))
 
-    def tell(self, word: Word) -> None:
-        if self._store is not None:
-            self._store.set(self._key, json.dumps(word._asdict()))
+    def tell(self, word: Optional[Word]) -> None:
+        """None: rank 0 watches nothing."""
+        if self._store is not None and self._rank == 0:
+            self._store.set(self._key, json.dumps(None if word is None else word._asdict()))
 
     def hear(self, seconds: float = WAIT_S) -> Word:
         """Rank 0's word. Raises what the store raises, RuntimeError as a rule, if it does not come in time."""
         self._store.wait([self._key], datetime.timedelta(seconds=seconds))
-        return Word(**json.loads(self._store.get(self._key).decode()))
+        told = json.loads(self._store.get(self._key).decode())
+        if told is None:
+            raise RuntimeError("rank 0 watches nothing; its log says why")
+        return Word(**told)
 
     def is_first(self, subject: str) -> bool:
         """Whether this rank is the first of all that ask."""

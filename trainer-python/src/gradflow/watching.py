@@ -181,6 +181,8 @@ class Watch:
         self._flush()
         step = self._next
         self._next += 1
+        if self._local is not None and self._local.repeated:
+            self._say("gradients are reduced several times a step; only the last local ones are published: use no_sync")
         local = [] if self._local is None else self._local.take()
         if step % self.options.every != 0:
             return
@@ -280,22 +282,19 @@ class Watch:
         publisher: Callable[[Options], Any],
         environ: Mapping[str, str],
     ) -> None:
+        meeting = None
         try:
             store = store_of_all(environ) if self.options.world_size > 1 else None
-            self._meet(
-                Meeting(self.options.run, self.options.stream, self.options.rank, store),
-                decided,
-                model,
-                layer_name,
-                mesh,
-                comm_hook,
-                publisher,
-            )
+            meeting = Meeting(self.options.run, self.options.stream, self.options.rank, store)
+            self._meet(meeting, decided, model, layer_name, mesh, comm_hook, publisher)
             self.enabled = True
             _close_at_exit(self)
         except Exception as e:
             LOG.warning("%s: nothing is watched: %s", self._complaints._who, e)
             LOG.debug("%s", self._complaints._who, exc_info=e)
+            if meeting is not None and self.options.rank == 0:
+                # The others need not wait for it.
+                meeting.tell(None)
 
     def _meet(
         self,
