@@ -75,6 +75,11 @@ public final class StepReport {
     return isDue;
   }
 
+  /** Which step this is of. */
+  public long step() {
+    return step;
+  }
+
   /** Whether this group of signals is measured in this step. */
   public boolean wants(SignalGroup group) {
     return due.contains(group);

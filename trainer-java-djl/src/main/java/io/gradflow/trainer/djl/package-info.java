@@ -1,0 +1,2 @@
+/** Publishes the gradients of trainings with DJL: one listener, one line in the training. */
+package io.gradflow.trainer.djl;
