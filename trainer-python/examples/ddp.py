@@ -9,6 +9,7 @@ gradients before the reduction, rank 0 publishes the reduced one.
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 import small
 import torch
@@ -22,20 +23,27 @@ def train(chosen: small.argparse.Namespace) -> float:
     """The loss of the last step."""
     rank = dist.get_rank()
     torch.manual_seed(chosen.seed)
-    bare = small.SmallLanguageModel()
+    bare = small.SmallLanguageModel().to(torch.bfloat16 if chosen.bf16 else torch.float32)
     model = DistributedDataParallel(bare)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=chosen.amp)
     fault = small.Fault(chosen, rank, bare)
     reference = small.Reference(chosen.reference, rank)
-    batches = small.batches(rank, chosen.seed)
+    checkpoint = small.Checkpoint(chosen.checkpoint, rank, bare, optimizer)
+    first = checkpoint.restore()
+    batches = itertools.islice(small.batches(rank, chosen.seed), first * chosen.accumulate, None)
     loss = torch.zeros(())
 
     # 1. After the model is wrapped.
     watch = gradflow.watch(
-        model, optimizer=optimizer, run=chosen.run, bootstrap_servers=chosen.bootstrap_servers, max_norm=1.0
+        model,
+        optimizer=optimizer,
+        run=chosen.run,
+        bootstrap_servers=chosen.bootstrap_servers,
+        max_norm=1.0,
+        first_step=first,
     )
-    for step in range(chosen.steps):
+    for step in range(first, chosen.steps):
         fault.begin(step)
         if fault.is_silent():
             watch.close()
@@ -56,6 +64,8 @@ def train(chosen: small.argparse.Namespace) -> float:
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
+        if checkpoint.save_if_due(step):
+            watch.checkpoint()  # optional: where an incident says to go back to
         if rank == 0 and step % 20 == 0:
             print(f"step {step}: loss {loss.item():.3f}", flush=True)
 

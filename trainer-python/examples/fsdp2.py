@@ -20,7 +20,7 @@ def train(chosen: small.argparse.Namespace) -> float:
     """The loss of the last step."""
     rank = dist.get_rank()
     torch.manual_seed(chosen.seed)
-    model = small.SmallLanguageModel()
+    model = small.SmallLanguageModel().to(torch.bfloat16 if chosen.bf16 else torch.float32)
     fault = small.Fault(chosen, rank, model)
     mesh = init_device_mesh("cpu", (dist.get_world_size(),), mesh_dim_names=("dp_shard",))
     precision = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if chosen.amp else MixedPrecisionPolicy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 from typing import Any, Iterator, List, Optional
 
 import torch
@@ -63,10 +64,13 @@ def arguments(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--accumulate", type=int, default=1, help="micro-batches of a step")
     parser.add_argument("--amp", action="store_true", help="compute in bfloat16")
+    parser.add_argument("--bf16", action="store_true", help="weights and gradients in bfloat16")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault", choices=["none", "nan", "exploding", "missing-rank"], default="none")
     parser.add_argument("--fault-rank", type=int, default=1)
     parser.add_argument("--fault-step", type=int, default=100)
+    parser.add_argument("--die-at", type=int, help="step at which that rank is killed")
+    parser.add_argument("--checkpoint", help="file to go on from, written every 50 steps (DDP)")
     parser.add_argument("--reference", help="file for the norms of each step's gradient, computed in float64")
     parser.add_argument("--run", default=os.environ.get("GRADFLOW_RUN", "small-language-model"))
     parser.add_argument(
@@ -80,10 +84,13 @@ class Fault:
 
     nan: in one step one element of one layer's local gradient is NaN. exploding: from that step on the loss is 1,000
     times too large. missing-rank: from that step on the rank trains, but publishes no more.
+    With ``--die-at`` it is killed in that step. Once torchrun has started all ranks again, nothing happens any more.
     """
 
     def __init__(self, chosen: argparse.Namespace, rank: int, model: nn.Module) -> None:
-        self._kind = chosen.fault if rank == chosen.fault_rank else "none"
+        strikes = rank == chosen.fault_rank and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+        self._kind = chosen.fault if strikes else "none"
+        self._dies_at = chosen.die_at if strikes else None
         self._first = chosen.fault_step
         self._step = 0
         if self._kind == "nan":
@@ -94,6 +101,8 @@ class Fault:
 
     def begin(self, step: int) -> None:
         self._step = step
+        if step == self._dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def factor(self) -> float:
         return 1000.0 if self._kind == "exploding" and self._step >= self._first else 1.0
@@ -107,6 +116,37 @@ class Fault:
         poisoned = given[0].clone()
         poisoned.view(-1)[0] = float("nan")
         return (poisoned,) + given[1:]
+
+
+class Checkpoint:
+    """Where a training goes on from after a restart: rank 0 writes it, all ranks read it."""
+
+    EVERY = 50
+
+    def __init__(self, path: Optional[str], rank: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._path = path
+        self._rank = rank
+        self._model = model
+        self._optimizer = optimizer
+
+    def restore(self) -> int:
+        """The step to begin with."""
+        if self._path is None or not os.path.exists(self._path):
+            return 0
+        kept = torch.load(self._path)
+        self._model.load_state_dict(kept["model"])
+        self._optimizer.load_state_dict(kept["optimizer"])
+        return int(kept["next_step"])
+
+    def save_if_due(self, step: int) -> bool:
+        """Whether it holds the training as it is after that step."""
+        if self._path is None or (step + 1) % self.EVERY != 0:
+            return False
+        if self._rank == 0:
+            kept = {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict(), "next_step": step + 1}
+            torch.save(kept, self._path + ".part")
+            os.replace(self._path + ".part", self._path)
+        return True
 
 
 class Reference:

@@ -108,10 +108,10 @@ class PyTorchTest {
     "ddp,",
     "ddp, --accumulate 3",
     "ddp, --amp",
-    "ddp, --dtype bfloat16",
+    "ddp, --bf16",
     "fsdp2,",
     "fsdp2, --accumulate 3",
-    "fsdp2, --dtype bfloat16",
+    "fsdp2, --bf16",
   })
   void theNormsInTheTopicAreThoseOfTheReducedGradient(String example, String options)
       throws Exception {
@@ -142,9 +142,9 @@ class PyTorchTest {
     for (int i = 0; i < layers.size(); i++) {
       JsonNode norms = expected.get("layers").get(layers.get(i));
       String what = "step " + step.id().step() + " of " + layers.get(i);
-      double l1 = norms.get(0).asDouble();
-      double l2 = norms.get(1).asDouble();
-      double linf = norms.get(2).asDouble();
+      double l1 = norms.get("l1").asDouble();
+      double l2 = norms.get("l2").asDouble();
+      double linf = norms.get("linf").asDouble();
       assertThat(l2).as(what).isPositive();
       assertThat(step.norms().l1()[i]).as("L1, " + what).isCloseTo(l1, within(RELATIVE * l1));
       assertThat(step.norms().l2()[i]).as("L2, " + what).isCloseTo(l2, within(RELATIVE * l2));
@@ -156,20 +156,18 @@ class PyTorchTest {
 
   @Test
   void aNanNamesTheRankAndTheLayerThatComputedIt() throws Exception {
-    List<String> output =
-        train(
-            "torch-nan",
-            "ddp",
-            "--steps",
-            "60",
-            "--fault",
-            "nan",
-            "--fault-rank",
-            "1",
-            "--fault-step",
-            "40");
+    train(
+        "torch-nan",
+        "ddp",
+        "--steps",
+        "60",
+        "--fault",
+        "nan",
+        "--fault-rank",
+        "1",
+        "--fault-step",
+        "40");
 
-    JsonNode fault = lastJson(output).get("fault");
     Published published = published("torch-nan", 60);
     assertThat(published.alerts())
         .filteredOn(alert -> alert.state() == Alert.State.OPENED)
@@ -180,7 +178,9 @@ class PyTorchTest {
               assertThat(alert.kind()).isEqualTo(FindingKind.NON_FINITE);
               assertThat(alert.openedStep()).isEqualTo(40);
               assertThat(alert.rootRank()).isEqualTo(1);
-              assertThat(alert.rootLayer()).isEqualTo(fault.get("layer").asText());
+              assertThat(alert.rootLayer())
+                  .as("what enters blocks.0.mix has no finite gradient, so nothing before it has")
+                  .startsWith("blocks.0.norm.");
             });
   }
 
@@ -199,12 +199,10 @@ class PyTorchTest {
         "1",
         "--fault-step",
         "30",
-        "--kill-at",
+        "--die-at",
         "60",
         "--checkpoint",
-        folder.resolve("ckpt").toString(),
-        "--checkpoint-every",
-        "50");
+        folder.resolve("kept.pt").toString());
 
     Published published = published("torch-restart", 160);
     Map<Long, Set<Long>> stepsOfAttempts = new TreeMap<>();
@@ -235,8 +233,8 @@ class PyTorchTest {
     return all.toArray(String[]::new);
   }
 
-  /** Runs an example with two processes until it ends, and returns its output. */
-  private static List<String> train(String run, String example, String... arguments)
+  /** Runs an example with two processes until it ends. */
+  private static void train(String run, String example, String... arguments)
       throws IOException, InterruptedException {
     List<String> command =
         new ArrayList<>(
@@ -264,19 +262,10 @@ class PyTorchTest {
       assertThat(ended && process.exitValue() == 0)
           .as("%s ends well: %s", command, String.join("\n", lines))
           .isTrue();
-      return lines;
     } finally {
       process.descendants().forEach(ProcessHandle::destroyForcibly);
       process.destroyForcibly();
     }
-  }
-
-  private static JsonNode lastJson(List<String> lines) throws IOException {
-    return JSON.readTree(
-        lines.stream()
-            .filter(line -> line.startsWith("{"))
-            .reduce((first, second) -> second)
-            .orElseThrow());
   }
 
   private static Map<Long, JsonNode> referenceIn(Path file) throws IOException {
