@@ -211,7 +211,7 @@ class LauncherTest {
     Outcome outcome = run(Map.of(), "test", "nonsense");
     assertThat(outcome.error)
         .isEqualTo(
-            "gradflow: expected one of: trainer-python core schemas operators jobs trainer-java training cli integration-tests benchmarks faults trainers simulation; got: nonsense\n");
+            "gradflow: expected one of: trainer-python core schemas operators jobs trainer-java trainer-java-dl4j trainer-java-djl training cli integration-tests benchmarks faults trainers simulation; got: nonsense\n");
     assertThat(outcome.code).isEqualTo(2);
     assertThat(run(Map.of(), "test", "--help").output).startsWith("Usage: gradflow test [NAME]");
   }

@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
 
+import io.gradflow.core.detect.FindingKind;
+import io.gradflow.core.detect.Severity;
+import io.gradflow.core.incident.Alert;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.RunSignals;
@@ -14,6 +17,7 @@ import io.gradflow.core.window.LayerWindow;
 import io.gradflow.schema.Codecs;
 import io.gradflow.schema.Topic;
 import io.gradflow.schema.WriterSchemas;
+import io.gradflow.trainer.AlertFollower;
 import io.gradflow.trainer.GradientPublisher;
 import io.gradflow.trainer.PublisherOptions;
 import io.gradflow.trainer.StepReport;
@@ -36,6 +40,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -287,13 +292,28 @@ class PipelineTest {
   }
 
   @Test
-  void theAlertsCommandShowsWhatTheTopicHolds() throws Exception {
+  void alertsAreShownByTheCommandAndFollowedByTheTraining() throws Exception {
     TrainingPolicy policy = TrainingPolicy.ofSeed(4205).withSteps(40).withStepsPerSecond(100);
     DataParallelTraining training = new DataParallelTraining(policy, Scenario.NAN.fault(policy));
-    try (PublishedRanks published = publishing("to-alert", 1, training)) {
-      training.run(published);
-      published.finish();
+    PublisherOptions own = PublisherOptions.of(stack.kafka().bootstrapServers(), "to-alert", 1, 0);
+    List<Alert> followed = new ArrayList<>();
+    try (AlertFollower alerts = AlertFollower.follow(own)) {
+      try (PublishedRanks published = publishing("to-alert", 1, training)) {
+        training.run(published);
+        published.finish();
+      }
+      await()
+          .atMost(20, TimeUnit.SECONDS)
+          .until(
+              () -> {
+                followed.addAll(alerts.pending());
+                return followed.stream().anyMatch(alert -> alert.severity() == Severity.CRITICAL);
+              });
     }
+    assertThat(followed).extracting(Alert::kind).containsOnly(FindingKind.NON_FINITE);
+    assertThat(followed)
+        .extracting(Alert::transition)
+        .containsExactlyElementsOf(IntStream.range(0, followed.size()).boxed().toList());
     await().atMost(20, TimeUnit.SECONDS).until(() -> !incidentsOf("to-alert").isEmpty());
 
     assertThat(incidentsOf("to-alert"))

@@ -105,7 +105,7 @@ public enum Topic {
    * and {@code %} in them are written {@code %7C} and {@code %25}: different components never make
    * one key.
    */
-  static String key(Object... components) {
+  public static String key(Object... components) {
     StringBuilder key = new StringBuilder();
     for (int i = 0; i < components.length; i++) {
       key.append(i == 0 ? "" : "|");

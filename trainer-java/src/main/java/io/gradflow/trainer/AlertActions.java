@@ -108,7 +108,7 @@ public final class AlertActions implements Consumer<Alert> {
       rule.code().accept(alert);
     } else {
       LOG.log(
-          System.Logger.Level.INFO,
+          System.Logger.Level.WARNING,
           () -> "gradflow would %s (a dry run) for %s".formatted(rule.action(), text(alert)));
     }
   }

@@ -81,9 +81,9 @@ public final class GradientPublisher implements AutoCloseable {
   }
 
   /**
-   * The same through producers of the caller's own making. They are the publisher's, which asks for
-   * the first in the background, and for another where one has broken; for those of {@link
-   * PublisherOptions} neither servers nor Kafka's properties count then.
+   * The same through producers of the caller's own making: the options' servers and properties do
+   * not count then. The publisher asks for one in the background, for another where one has broken,
+   * and closes them.
    */
   public static GradientPublisher start(
       PublisherOptions options, Supplier<Producer<byte[], byte[]>> producers) {

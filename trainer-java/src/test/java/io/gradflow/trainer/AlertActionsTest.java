@@ -91,7 +91,7 @@ class AlertActionsTest {
             + " The gradient of head.weight grew ×300 within a step.";
     assertThat(logged)
         .containsExactly(
-            "INFO gradflow would save checkpoint" + what, "INFO gradflow would stop" + what);
+            "WARNING gradflow would save checkpoint" + what, "WARNING gradflow would stop" + what);
   }
 
   @Test

@@ -9,10 +9,12 @@ import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.schema.Codecs;
 import io.gradflow.schema.Topic;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -75,13 +77,14 @@ class AlertFollowerTest {
 
     void add(Alert... alerts) throws InterruptedException {
       for (Alert alert : alerts) {
-        add(Codecs.ALERTS.encode(alert).get(0).value());
+        add(alert.runId(), Codecs.ALERTS.encode(alert).get(0).value());
       }
     }
 
-    void add(byte[] value) throws InterruptedException {
+    void add(String run, byte[] value) throws InterruptedException {
       assigned.await();
-      addRecord(new ConsumerRecord<>(TOPIC, 0, next++, new byte[0], value));
+      byte[] key = Topic.key(run).getBytes(StandardCharsets.UTF_8);
+      addRecord(new ConsumerRecord<>(TOPIC, 0, next++, key, value));
     }
   }
 
@@ -201,8 +204,8 @@ class AlertFollowerTest {
   void whatCannotBeReadIsPassedOver() throws InterruptedException {
     Kafka kafka = new Kafka(true);
     AlertFollower follower = follower(AlertFilter.of(options), kafka);
-    kafka.add(new byte[] {1, 2, 3});
-    kafka.add((byte[]) null);
+    kafka.add("gpt", new byte[] {1, 2, 3});
+    kafka.add("gpt", null);
     kafka.add(alert("a", 0, Alert.State.OPENED));
     assertThat(pending(follower, 1)).extracting(Alert::alertId).containsExactly("a-0");
   }
@@ -286,6 +289,33 @@ class AlertFollowerTest {
     assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(2));
     assertThat(dead.closed()).isTrue();
     assertThat(follower.pending()).isEmpty();
+  }
+
+  @Test
+  void closingEndsInTimeWhereNoBrokerIs() {
+    AlertFollower follower =
+        AlertFollower.follow(PublisherOptions.of("127.0.0.1:9", "nobody's", ATTEMPT, 0));
+    String name = "gradflow follower of run nobody's rank 0";
+    await()
+        .atMost(SOON)
+        .until(
+            () ->
+                Thread.getAllStackTraces().entrySet().stream()
+                    .anyMatch(
+                        thread ->
+                            thread.getKey().getName().equals(name)
+                                && Arrays.stream(thread.getValue())
+                                    .anyMatch(at -> at.getMethodName().equals("partitionsFor"))));
+    long start = System.nanoTime();
+    follower.close();
+    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(4));
+    assertThat(follower.pending()).isEmpty();
+    await()
+        .atMost(SOON)
+        .until(
+            () ->
+                Thread.getAllStackTraces().keySet().stream()
+                    .noneMatch(thread -> thread.getName().equals(name)));
   }
 
   @Test

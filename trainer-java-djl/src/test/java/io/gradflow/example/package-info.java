@@ -1,0 +1,2 @@
+/** The example of the page for people who write trainers, as they would write it. */
+package io.gradflow.example;
