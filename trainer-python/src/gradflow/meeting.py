@@ -29,11 +29,15 @@ _attempts: Dict[Tuple[str, int], int] = {}
 class Meeting:
     """One per `watch`, in the same order on all ranks."""
 
-    def __init__(self, run: str, stream: str, rank: int, store: Any) -> None:
+    def __init__(
+        self, run: str, stream: str, rank: int, store: Any, environ: Mapping[str, str] = os.environ
+    ) -> None:
         number = _begun[run, stream] = _begun.get((run, stream), -1) + 1
         self._run = run
         self._number = number
-        self._key = f"gradflow/{run}/{stream}/{number}"
+        # torchrun may keep its store over restarts: what was told there before must not be heard again.
+        restart = environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        self._key = f"gradflow/{restart}/{run}/{stream}/{number}"
         self._rank = rank
         self._store = store
 
@@ -76,5 +80,5 @@ def store_of_all(environ: Mapping[str, str] = os.environ) -> Any:
     if environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and "MASTER_ADDR" in environ:
         wait = datetime.timedelta(seconds=WAIT_S)
         store = distributed.TCPStore(environ["MASTER_ADDR"], int(environ["MASTER_PORT"]), is_master=False, timeout=wait)
-        return distributed.PrefixStore(f"gradflow/{environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        return distributed.PrefixStore("gradflow", store)
     return None

@@ -285,7 +285,7 @@ class Watch:
         meeting = None
         try:
             store = store_of_all(environ) if self.options.world_size > 1 else None
-            meeting = Meeting(self.options.run, self.options.stream, self.options.rank, store)
+            meeting = Meeting(self.options.run, self.options.stream, self.options.rank, store, environ)
             self._meet(meeting, decided, model, layer_name, mesh, comm_hook, publisher)
             self.enabled = True
             _close_at_exit(self)

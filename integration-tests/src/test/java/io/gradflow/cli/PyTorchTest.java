@@ -289,6 +289,8 @@ class PyTorchTest {
     builder.environment().put("GRADFLOW_BOOTSTRAP_SERVERS", stack.kafka().bootstrapServers());
     builder.environment().put("GRADFLOW_RUN", run);
     builder.environment().put("OMP_NUM_THREADS", "1");
+    // Without it torchrun cannot start gloo ranks again: they find the addresses of the dead ones.
+    builder.environment().put("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1");
     Process process = builder.start();
     try {
       boolean ended = process.waitFor(TRAINING.toSeconds(), TimeUnit.SECONDS);
