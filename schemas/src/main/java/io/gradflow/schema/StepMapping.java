@@ -97,7 +97,8 @@ final class StepMapping implements Codec.Mapping<Step> {
           .set("leastCoherentRanks", comparison.leastCoherentRanks())
           .set("leastCoherence", comparison.leastCoherence())
           .set("rankWeight", comparison.weight())
-          .set("rankClipCoef", comparison.clipCoef());
+          .set("rankClipCoef", comparison.clipCoef())
+          .set("rankLoss", comparison.loss());
     }
     RankPlaces places = evidence.places();
     if (places != null) {
@@ -293,6 +294,7 @@ final class StepMapping implements Codec.Mapping<Step> {
     Checks.aligned("sketchCoherence", row.floats("sketchCoherence"), ranks);
     Checks.aligned("rankWeight", row.doubles("rankWeight"), ranks);
     Checks.aligned("rankClipCoef", row.doubles("rankClipCoef"), ranks);
+    Checks.aligned("rankLoss", row.doubles("rankLoss"), ranks);
     int perLayer = Checks.within(row, "coherencePerLayer", 0, Checks.MAX_RANKS);
     int cells = Checks.cells("leastCoherentRanks", layers, perLayer);
     Checks.aligned("leastCoherentRanks", row.ints("leastCoherentRanks"), cells);
@@ -308,7 +310,8 @@ final class StepMapping implements Codec.Mapping<Step> {
             row.ints("leastCoherentRanks"),
             row.floats("leastCoherence"),
             row.doubles("rankWeight"),
-            row.doubles("rankClipCoef"))
+            row.doubles("rankClipCoef"),
+            row.doubles("rankLoss"))
         .orNull();
   }
 
@@ -445,7 +448,8 @@ final class StepMapping implements Codec.Mapping<Step> {
         Columns.slice(all.leastCoherentRanks(), from * k, to * k),
         Columns.slice(all.leastCoherence(), from * k, to * k),
         withRanks ? all.weight() : null,
-        withRanks ? all.clipCoef() : null);
+        withRanks ? all.clipCoef() : null,
+        withRanks ? all.loss() : null);
   }
 
   @Override
@@ -541,6 +545,7 @@ final class StepMapping implements Codec.Mapping<Step> {
             Columns.join(parts, RankComparison::leastCoherentRanks),
             Columns.join(parts, RankComparison::leastCoherence),
             first.weight(),
-            first.clipCoef());
+            first.clipCoef(),
+            first.loss());
   }
 }

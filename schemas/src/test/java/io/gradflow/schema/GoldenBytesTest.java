@@ -242,7 +242,8 @@ class GoldenBytesTest {
                     new int[] {4, -1},
                     new float[] {-0.5f, Float.NaN},
                     new double[] {32, 16},
-                    new double[] {0.5, Double.NaN})),
+                    new double[] {0.5, Double.NaN},
+                    new double[] {0.25, Double.NaN})),
             new StepScalars(0.5, null, new double[] {0.1}, null, false, null, 3.0, 256),
             List.of(new RunEvent("run", 1, "main", 6, RunEvent.Type.EVAL, 2, Map.of())),
             new StepSignals(

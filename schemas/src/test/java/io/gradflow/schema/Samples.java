@@ -213,6 +213,7 @@ final class Samples {
         ints(4 * layers, 1024),
         magnitudes(4 * layers),
         maybe(() -> doubles(ranks)),
+        maybe(() -> doubles(ranks)),
         maybe(() -> doubles(ranks)));
   }
 

@@ -67,6 +67,8 @@ public final class RankDivergenceDetector {
    * @param coherenceZ times the scatter of the mean coherence
    * @param coherence cosine that the mean must differ by
    * @param zeroSteps steps in a row with a gradient of exactly zero
+   * @param lossZ deviations of a rank's mean loss above its peers' ({@link RankLossDetector})
+   * @param loss share of the peers' loss that it must be above
    */
   public record Settings(
       double z,
@@ -77,8 +79,10 @@ public final class RankDivergenceDetector {
       double average,
       double coherenceZ,
       double coherence,
-      int zeroSteps) {
-    static final Settings DEFAULT = new Settings(8, 2, 20, 8, 6.5, 0.25, 6, 0.05, 2);
+      int zeroSteps,
+      double lossZ,
+      double loss) {
+    static final Settings DEFAULT = new Settings(8, 2, 20, 8, 6.5, 0.25, 6, 0.05, 2, 5.5, 0.03);
 
     /** Checks the ranges. */
     public Settings {
@@ -91,6 +95,8 @@ public final class RankDivergenceDetector {
       Thresholds.require(RANK_DIVERGENCE, "coherenceZ", coherenceZ, 1, 1_000);
       Thresholds.require(RANK_DIVERGENCE, "coherence", coherence, 0.001, 1);
       Thresholds.require(RANK_DIVERGENCE, "zeroSteps", zeroSteps, 1, 10_000);
+      Thresholds.require(RANK_DIVERGENCE, "lossZ", lossZ, 1, 1_000);
+      Thresholds.require(RANK_DIVERGENCE, "loss", loss, 0.001, 10);
     }
   }
 
@@ -511,7 +517,7 @@ public final class RankDivergenceDetector {
             "The gradient that %s computes points against that of its peers since about step %d, with a cosine %s below the %s of theirs: look for a flipped sign."
                 .formatted(
                     who, since, Wording.number(observed), Wording.number(suspicion.median()));
-        case APART_FROM_THE_OTHERS ->
+        default ->
             "The gradient that %s computes has less to do with that of its peers since about step %d, with a cosine %s below the %s of theirs: look at its data, labels first."
                 .formatted(
                     who, since, Wording.number(observed), Wording.number(suspicion.median()));

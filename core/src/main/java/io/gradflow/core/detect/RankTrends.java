@@ -7,13 +7,14 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * What detectors remember of the single ranks of a lane: about 80 bytes each, twice that of pairs.
- * Columns are changed in place.
+ * What detectors remember of the single ranks of a lane: about 80 bytes each, twice that of pairs
+ * and of ranks that say their own loss. Columns are changed in place.
  *
  * @param ranks all that have ever reported, ascending: columns of ranks are aligned with them
  * @param places where they ran when they last said so; null if none ever did
  * @param pairs of ranks that have but one peer; null as long as there were none, and in what
  *     release 0.1 left behind
+ * @param losses of single ranks; null as long as none said its own, and likewise
  */
 public record RankTrends(
     int[] ranks,
@@ -21,7 +22,8 @@ public record RankTrends(
     RankDivergenceDetector.State divergence,
     ReplicaMismatchDetector.State mismatch,
     StragglerDetector.State straggler,
-    PairDivergence.State pairs) {
+    PairDivergence.State pairs,
+    RankLossDetector.State losses) {
 
   static RankTrends of(int layers) {
     return new RankTrends(
@@ -30,6 +32,7 @@ public record RankTrends(
         RankDivergenceDetector.State.of(layers),
         ReplicaMismatchDetector.State.FRESH,
         StragglerDetector.State.FRESH,
+        null,
         null);
   }
 
@@ -46,7 +49,8 @@ public record RankTrends(
         grown.divergence,
         grown.mismatch,
         grown.straggler,
-        grown.pairs);
+        grown.pairs,
+        grown.losses);
   }
 
   private RankTrends grown(int[] reporting) {
@@ -66,7 +70,8 @@ public record RankTrends(
         divergence.moved(from),
         mismatch,
         straggler.moved(from),
-        pairs == null ? null : pairs.moved(from));
+        pairs == null ? null : pairs.moved(from),
+        losses == null ? null : losses.moved(from));
   }
 
   private RankPlaces placed(RankEvidence evidence) {
@@ -110,6 +115,7 @@ public record RankTrends(
   RankTrends observe(LayerTable table, Step step, Verdicts out) {
     DetectionPolicy policy = out.policy();
     var peers = PeerNorms.of(table, step, ranks);
+    var paired = PairDivergence.observe(step, ranks, peers, pairs, policy.rankDivergence(), out);
     return new RankTrends(
         ranks,
         places,
@@ -118,7 +124,9 @@ public record RankTrends(
         ReplicaMismatchDetector.observe(table, step, mismatch, policy.replicaMismatch(), out),
         StragglerDetector.observe(
             step, ranks, straggler, policy.straggler(), policy.warmUpSteps(), out),
-        PairDivergence.observe(step, ranks, peers, pairs, policy.rankDivergence(), out));
+        paired,
+        RankLossDetector.observe(
+            table, step, ranks, peers, paired, losses, policy.rankDivergence(), out));
   }
 
   /** Judges what more contributions to a step, or a late one, cannot make wrong. */
@@ -127,6 +135,9 @@ public record RankTrends(
     if (pairs != null) {
       out.activeIfAny(FindingKind.RANK_DIVERGENCE, pairs.hold());
     }
+    if (losses != null) {
+      out.activeIfAny(FindingKind.RANK_DIVERGENCE, losses.hold());
+    }
     out.activeIfAny(FindingKind.STRAGGLER, straggler.hold());
     return new RankTrends(
         ranks,
@@ -134,7 +145,8 @@ public record RankTrends(
         divergence,
         ReplicaMismatchDetector.revise(table, step, mismatch, out.policy().replicaMismatch(), out),
         straggler,
-        pairs);
+        pairs,
+        losses);
   }
 
   /** A column in which row i is what row {@code from[i]} was, or fresh where that is negative. */

@@ -17,5 +17,7 @@ public enum Sign {
   /** It points the opposite way: a mirror image of what the others agree on. */
   AGAINST_THE_OTHERS,
   /** It has little to do with what the others agree on, and is no mirror image of it. */
-  APART_FROM_THE_OTHERS
+  APART_FROM_THE_OTHERS,
+  /** The loss of its own batches lies above theirs. */
+  LOSS_ABOVE_THE_OTHERS
 }

@@ -107,7 +107,8 @@ final class CauseRules {
       return Cause.HARDWARE;
     }
     return switch (sign) {
-      case LARGER, SMALLER, LARGER_AT_TIMES, APART_FROM_THE_OTHERS -> Cause.DATA;
+      case LARGER, SMALLER, LARGER_AT_TIMES, APART_FROM_THE_OTHERS, LOSS_ABOVE_THE_OTHERS ->
+          Cause.DATA;
       case FEW_LAYERS, ALL_ZERO, AGAINST_THE_OTHERS -> Cause.HARDWARE;
     };
   }

@@ -22,6 +22,7 @@ package io.gradflow.core.norm;
  *     all have as many
  * @param clipCoef aligned likewise: what the rank says that it multiplies the gradient by; null
  *     also where all say the same
+ * @param loss aligned likewise: the loss of the rank's own batch; null also where all say the same
  */
 public record RankComparison(
     double[] reducedNorm,
@@ -34,10 +35,11 @@ public record RankComparison(
     int[] leastCoherentRanks,
     float[] leastCoherence,
     double[] weight,
-    double[] clipCoef) {
+    double[] clipCoef,
+    double[] loss) {
 
   private static final RankComparison NOTHING =
-      new RankComparison(null, null, null, null, null, null, 0, null, null, null, null);
+      new RankComparison(null, null, null, null, null, null, 0, null, null, null, null, null);
 
   /** This, or null if it says nothing. */
   public RankComparison orNull() {

@@ -18,6 +18,7 @@ import java.util.List;
  *     without
  * @param weights tokens or samples of the rank
  * @param clipCoefs what the rank says that it multiplies the gradient by
+ * @param losses what the rank says that the loss of its own batch is
  * @param places where the ranks run; null where none says
  */
 public record RankRows(
@@ -31,6 +32,7 @@ public record RankRows(
     double[][] sketches,
     double[] weights,
     double[] clipCoefs,
+    double[] losses,
     RankPlaces places) {
   /** No rank. */
   public static final RankRows NONE = empty(0);
@@ -45,6 +47,7 @@ public record RankRows(
         new double[size],
         new double[size],
         new double[size][],
+        new double[size],
         new double[size],
         new double[size],
         null);
@@ -62,6 +65,7 @@ public record RankRows(
       double[] sketch,
       double weight,
       double clipCoef,
+      double loss,
       RankPlaces place) {
     return new RankRows(
         new int[] {rank},
@@ -74,6 +78,7 @@ public record RankRows(
         new double[][] {sketch},
         new double[] {weight},
         new double[] {clipCoef},
+        new double[] {loss},
         place);
   }
 
@@ -104,6 +109,7 @@ public record RankRows(
         Arrays.copyOf(all.sketches, size),
         Arrays.copyOf(all.weights, size),
         Arrays.copyOf(all.clipCoefs, size),
+        Arrays.copyOf(all.losses, size),
         placesWith(other, merged));
   }
 
@@ -137,6 +143,7 @@ public record RankRows(
     sketches[at] = from.sketches == null ? null : from.sketches[row];
     weights[at] = value(from.weights, row);
     clipCoefs[at] = value(from.clipCoefs, row);
+    losses[at] = value(from.losses, row);
   }
 
   private void add(int at, RankRows from, int row) {
@@ -149,6 +156,7 @@ public record RankRows(
     sketches[at] = sum(sketches[at], from.sketches == null ? null : from.sketches[row]);
     weights[at] = Double.isNaN(weights[at]) ? value(from.weights, row) : weights[at];
     clipCoefs[at] = Double.isNaN(clipCoefs[at]) ? value(from.clipCoefs, row) : clipCoefs[at];
+    losses[at] = Double.isNaN(losses[at]) ? value(from.losses, row) : losses[at];
   }
 
   private static double value(double[] column, int row) {

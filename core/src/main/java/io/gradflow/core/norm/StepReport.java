@@ -268,7 +268,8 @@ final class StepReport {
             leastRanks,
             least,
             different(rows.weights(), false),
-            different(rows.clipCoefs(), true))
+            different(rows.clipCoefs(), true),
+            different(rows.losses(), false))
         .orNull();
   }
 

@@ -55,6 +55,7 @@ public record StepSums(
       Double validationLoss = null;
       double weight = 0;
       double clipCoef = Double.NaN;
+      double ownLoss = Double.NaN;
       String host = null;
       String device = null;
       int to = from;
@@ -80,6 +81,7 @@ public record StepSums(
         validationLoss = validationLoss == null ? shard.validationLoss() : validationLoss;
         weight = Math.max(weight, shard.weight());
         clipCoef = Double.isNaN(clipCoef) ? clipCoef(shard) : clipCoef;
+        ownLoss = Double.isNaN(ownLoss) && shard.loss() != null ? shard.loss() : ownLoss;
         host = host == null ? shard.host() : host;
         device = device == null ? shard.device() : device;
         scalars = scalars.with(ScalarSums.of(shard));
@@ -100,6 +102,7 @@ public record StepSums(
                   sketch,
                   weight > 0 ? weight : Double.NaN,
                   clipCoef,
+                  ownLoss,
                   RankPlaces.of(new String[] {host}, new String[] {device})));
       from = to;
     }

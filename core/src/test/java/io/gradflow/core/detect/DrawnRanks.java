@@ -22,6 +22,7 @@ public final class DrawnRanks {
   private float[] coherence;
   private double[] weight;
   private double[] clipCoef;
+  private double[] loss;
   private double[] reducedNorm;
   private final long[] lagMs;
   private float[] replicaSpread;
@@ -105,6 +106,12 @@ public final class DrawnRanks {
 
   public DrawnRanks clipCoefs(double... ofRanks) {
     clipCoef = ofRanks;
+    return this;
+  }
+
+  /** The losses of the ranks' own batches; NaN of one that says none. */
+  public DrawnRanks losses(double... ofRanks) {
+    loss = ofRanks;
     return this;
   }
 
@@ -211,7 +218,8 @@ public final class DrawnRanks {
                 null,
                 null,
                 of(ranks, weight),
-                of(ranks, clipCoef))
+                of(ranks, clipCoef),
+                of(ranks, loss))
             .orNull());
   }
 

@@ -285,6 +285,24 @@ public final class SimulatedRun {
 
   /** What release 0.1 left behind knows nothing of ranks. */
   public SimulatedRun forgetRanks() {
+    return withRanks(null);
+  }
+
+  /** As a release left it behind that knew no losses of ranks. */
+  public SimulatedRun forgetRankLosses() {
+    RankTrends ranks = trends.lanes().get(0).ranks();
+    return withRanks(
+        new RankTrends(
+            ranks.ranks(),
+            ranks.places(),
+            ranks.divergence(),
+            ranks.mismatch(),
+            ranks.straggler(),
+            ranks.pairs(),
+            null));
+  }
+
+  private SimulatedRun withRanks(RankTrends ranks) {
     LaneTrends lane = trends.lanes().get(0);
     trends =
         new RunTrends(
@@ -310,7 +328,7 @@ public final class SimulatedRun {
                     lane.contract(),
                     lane.advice(),
                     lane.magnitude(),
-                    null)));
+                    ranks)));
     return this;
   }
 
@@ -608,6 +626,12 @@ public final class SimulatedRun {
       drawn =
           change.apply(
               new DrawnRanks(random, worldSize, level, rankNoise, layerNoise, (double) ELEMENTS));
+      return this;
+    }
+
+    /** The ranks drawn so far, changed. */
+    public Draft ranks(UnaryOperator<DrawnRanks> change) {
+      drawn = change.apply(drawn);
       return this;
     }
 

@@ -135,7 +135,12 @@ class IncidentTrackerTest {
     assertThat(alerts.get(0).kind()).isEqualTo(FindingKind.RANK_DIVERGENCE);
     assertThat(alerts.get(0).host()).isEqualTo("node-2");
     boolean isFed =
-        List.of(Sign.LARGER, Sign.SMALLER, Sign.LARGER_AT_TIMES, Sign.APART_FROM_THE_OTHERS)
+        List.of(
+                Sign.LARGER,
+                Sign.SMALLER,
+                Sign.LARGER_AT_TIMES,
+                Sign.APART_FROM_THE_OTHERS,
+                Sign.LOSS_ABOVE_THE_OTHERS)
             .contains(sign);
     assertThat(alerts.get(0).context().cause()).isEqualTo(isFed ? Cause.DATA : Cause.HARDWARE);
     assertThat(alerts.get(0).context().account())

@@ -150,6 +150,42 @@ class EvidenceTest {
   }
 
   @Test
+  void lossesOfRanksAreToldWhereTheyDiffer() {
+    TestRun run = TestRun.replicas(3, 1, LOCAL, REDUCED);
+    for (List<Integer> order : List.of(List.of(0, 1, 2), List.of(2, 0, 1), List.of(1, 2, 0))) {
+      Merging same = new Merging(run).manifested();
+      Merging different = new Merging(run).manifested();
+      for (int rank : order) {
+        for (Stage stage : Stage.values()) {
+          same.send(run.aShard().rank(rank).stage(stage).loss(2).build());
+          TestRun.ShardBuilder shard = run.aShard().rank(rank).stage(stage);
+          // Rank 1 says it in one stage alone, rank 2 says none that is a number.
+          boolean says = rank == 0 || (rank == 1 && stage == Stage.REDUCED);
+          different.send(
+              (rank == 2 ? shard.loss(Double.NaN) : says ? shard.loss(3 + rank) : shard).build());
+        }
+      }
+      RankComparison alike = same.last().evidence().comparison();
+      assertThat(alike.loss()).isNull();
+      assertThat(different.last().evidence().comparison().loss()).containsExactly(3, 4, Double.NaN);
+    }
+  }
+
+  @Test
+  void lossesOfLateRanksAreToldInTheRevision() {
+    TestRun run = TestRun.replicas(3, 1);
+    Merging merging = new Merging(run).manifested();
+    merging.send(run.aShard().rank(0).loss(1).build());
+    merging.send(run.aShard().rank(1).loss(2).build());
+    merging.passBusily(16_000);
+    assertThat(merging.last().evidence().comparison().loss()).containsExactly(1, 2);
+
+    merging.send(run.aShard().rank(2).loss(5).build());
+
+    assertThat(merging.last().evidence().comparison().loss()).containsExactly(1, 2, 5);
+  }
+
+  @Test
   void partsOfRanksMergeToWhatAllRanksWouldHaveSaid() {
     int ranks = 60;
     TestRun run = TestRun.replicas(ranks, 3, LOCAL);

@@ -3,6 +3,7 @@ package io.gradflow.core.simulation;
 import static io.gradflow.core.simulation.Difference.unless;
 
 import io.gradflow.core.norm.NormColumns;
+import io.gradflow.core.norm.RankComparison;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.NonFinite;
@@ -296,6 +297,14 @@ final class Truth {
     if (lossWeight > 0) {
       close("loss", step.scalars().loss(), sum / lossWeight);
     }
+    double[] own =
+        byRank.values().stream()
+            .mapToDouble(shard -> shard.loss() == null ? Double.NaN : shard.loss())
+            .toArray();
+    boolean differ = Arrays.stream(own).filter(loss -> !Double.isNaN(loss)).distinct().count() > 1;
+    RankComparison comparison = step.evidence().comparison();
+    double[] told = comparison == null ? null : comparison.loss();
+    equal("losses of ranks", Arrays.toString(told), Arrays.toString(differ ? own : null));
   }
 
   private static void equal(String what, Object got, Object expected) {
