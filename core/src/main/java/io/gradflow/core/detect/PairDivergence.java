@@ -10,8 +10,7 @@ import java.util.Arrays;
  * what is usual, but the two can be held against each other and against what they were.
  *
  * <p>d is by how many octaves a rank's LOCAL norm exceeds the other's, beyond what their weights
- * explain, s the scatter of d about its mean, c the cosine of the two gradients, m the mean of c in
- * the past.
+ * explain, s the scatter of d about its mean.
  *
  * <ul>
  *   <li><b>Far apart:</b> {@code d > rise} and {@code d / s > z}, twice within {@code within}
@@ -20,10 +19,7 @@ import java.util.Arrays;
  *       and {@code averageZ} times its own scatter. Ranks of like data and size have a mean of 0;
  *       four times the {@code average} of ranks with peers is asked for, as no peers say how far
  *       ranks of this training differ by their data.
- *   <li><b>Turned:</b> the mean of c over about 20 steps is below {@code -m / 2}, m was as clearly
- *       above 0 as that is below: each by two thirds of {@code coherenceZ} times its scatter and by
- *       {@code coherence}; and it came within {@value #TURNING} steps. Ranks that have learnt all
- *       that their batches agree on come to 0 from above, and slowly to what is below.
+ *   <li><b>Turned:</b> {@link Turning}.
  *   <li><b>All zero</b> for {@code zeroSteps} steps while the other is not.
  * </ul>
  *
@@ -44,8 +40,6 @@ public final class PairDivergence {
   private static final double DEVIATIONS = 1.2533;
 
   private static final double MOST_BELIEVED = 4;
-  private static final int TURNING = 50;
-  private static final double BOTH = 2 / 3.0;
 
   private PairDivergence() {}
 
@@ -103,6 +97,10 @@ public final class PairDivergence {
           never,
           nothing,
           new int[ranks]);
+    }
+
+    private Turning turned() {
+      return new Turning(directions, cosine, cosineScatter, before, turning);
     }
 
     /** With rows for more ranks; {@code from} says which old row is whose, negative for none. */
@@ -247,21 +245,7 @@ public final class PairDivergence {
       double x = peers.x()[row];
       state.level()[row] += (float) (gain * (x - state.level()[row]));
       state.usual()[row] += (float) (Math.max(USUAL_GAIN, 1.0 / values) * (x - state.usual()[row]));
-      double c = peers.coherence()[row];
-      if (Double.isNaN(c)) {
-        return;
-      }
-      int directions = ++state.directions()[row];
-      double offCosine = DEVIATIONS * Math.abs(c - state.cosine()[row]);
-      double slowDirection = Math.max(SLOW_GAIN, 1.0 / directions);
-      state.cosineScatter()[row] +=
-          (float) (slowDirection * (offCosine - state.cosineScatter()[row]));
-      state.cosine()[row] += (float) (Math.max(GAIN, 1.0 / directions) * (c - state.cosine()[row]));
-      boolean lost = state.cosine()[row] < state.before()[row] / 2;
-      state.turning()[row] = lost ? state.turning()[row] + 1 : 0;
-      if (!lost || state.turning()[row] > TURNING) {
-        state.before()[row] += (float) (slowDirection * (c - state.before()[row]));
-      }
+      state.turned().learn(row, peers.coherence()[row]);
     }
 
     private void average(int larger, int smaller, double mean, double apart) {
@@ -285,30 +269,22 @@ public final class PairDivergence {
     }
 
     private void turn(int one, int other, boolean isApart) {
-      double ofMean = SCATTER_OF_MEAN * state.cosineScatter()[one];
-      double least = Math.max(settings.coherence(), BOTH * settings.coherenceZ() * ofMean);
-      double cosine = state.cosine()[one];
-      double before = state.before()[one];
-      int turning = state.turning()[one];
-      boolean fires =
-          state.directions()[one] >= 2 * warmUp
-              && turning > 0
-              && turning <= TURNING
-              && before > least
-              && cosine < -least
-              && cosine < -before / 2;
-      boolean lasts = fires || isApart || (turning > 0 && before > least && cosine < before / 2);
+      Turning turning = state.turned();
+      boolean fires = turning.hasTurned(one, settings, warmUp);
+      boolean lasts = fires || isApart || turning.hasFallen(one, settings);
       last(one, fires, lasts);
       last(other, fires, lasts);
       if (fires) {
+        double against = -turning.cosine()[one];
+        double least = turning.least(one, settings);
         out.rank(
             RANK_DIVERGENCE,
             Severity.WARNING,
             null,
             null,
             state.since()[one],
-            -cosine / least,
-            -cosine,
+            against / least,
+            against,
             least,
             "cosine against each other",
             "The gradients that ranks %d and %d of %d compute point against each other since about step %d, with a cosine of -%s where it was %s: look for a flipped sign in one of them."
@@ -317,8 +293,8 @@ public final class PairDivergence {
                     ranks[other],
                     step.worldSize(),
                     state.since()[one],
-                    Wording.number(-cosine),
-                    Wording.number(before)),
+                    Wording.number(against),
+                    Wording.number(turning.before()[one])),
             Sign.AGAINST_THE_OTHERS);
       }
     }

@@ -7,14 +7,15 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * What detectors remember of the single ranks of a lane: about 80 bytes each, twice that of pairs
- * and of ranks that say their own loss. Columns are changed in place.
+ * What detectors remember of the single ranks of a lane: about 110 bytes each, 150 of pairs, and 70
+ * more of ranks that say their own loss. Columns are changed in place.
  *
  * @param ranks all that have ever reported, ascending: columns of ranks are aligned with them
  * @param places where they ran when they last said so; null if none ever did
  * @param pairs of ranks that have but one peer; null as long as there were none, and in what
  *     release 0.1 left behind
  * @param losses of single ranks; null as long as none said its own, and likewise
+ * @param turned null as long as no three ranks had a direction, and likewise
  */
 public record RankTrends(
     int[] ranks,
@@ -23,7 +24,8 @@ public record RankTrends(
     ReplicaMismatchDetector.State mismatch,
     StragglerDetector.State straggler,
     PairDivergence.State pairs,
-    RankLossDetector.State losses) {
+    RankLossDetector.State losses,
+    RankTurnDetector.State turned) {
 
   static RankTrends of(int layers) {
     return new RankTrends(
@@ -32,6 +34,7 @@ public record RankTrends(
         RankDivergenceDetector.State.of(layers),
         ReplicaMismatchDetector.State.FRESH,
         StragglerDetector.State.FRESH,
+        null,
         null,
         null);
   }
@@ -50,7 +53,8 @@ public record RankTrends(
         grown.mismatch,
         grown.straggler,
         grown.pairs,
-        grown.losses);
+        grown.losses,
+        grown.turned);
   }
 
   private RankTrends grown(int[] reporting) {
@@ -71,7 +75,8 @@ public record RankTrends(
         mismatch,
         straggler.moved(from),
         pairs == null ? null : pairs.moved(from),
-        losses == null ? null : losses.moved(from));
+        losses == null ? null : losses.moved(from),
+        turned == null ? null : turned.moved(from));
   }
 
   private RankPlaces placed(RankEvidence evidence) {
@@ -126,7 +131,8 @@ public record RankTrends(
             step, ranks, straggler, policy.straggler(), policy.warmUpSteps(), out),
         paired,
         RankLossDetector.observe(
-            table, step, ranks, peers, paired, losses, policy.rankDivergence(), out));
+            table, step, ranks, peers, paired, losses, policy.rankDivergence(), out),
+        RankTurnDetector.observe(step, ranks, peers, turned, policy.rankDivergence(), out));
   }
 
   /** Judges what more contributions to a step, or a late one, cannot make wrong. */
@@ -138,6 +144,9 @@ public record RankTrends(
     if (losses != null) {
       out.activeIfAny(FindingKind.RANK_DIVERGENCE, losses.hold());
     }
+    if (turned != null) {
+      out.activeIfAny(FindingKind.RANK_DIVERGENCE, turned.hold());
+    }
     out.activeIfAny(FindingKind.STRAGGLER, straggler.hold());
     return new RankTrends(
         ranks,
@@ -146,7 +155,8 @@ public record RankTrends(
         ReplicaMismatchDetector.revise(table, step, mismatch, out.policy().replicaMismatch(), out),
         straggler,
         pairs,
-        losses);
+        losses,
+        turned);
   }
 
   /** A column in which row i is what row {@code from[i]} was, or fresh where that is negative. */

@@ -234,6 +234,53 @@ class RankDetectorsTest {
   }
 
   @Test
+  void ofThreeTheOneThatTurnsAgainstTheOthersIsNamed() {
+    // A flipped sign takes their agreement from the other two as well.
+    int bySelf = 0;
+    for (long seed = 0; seed < SEEDS; seed++) {
+      int sick = (int) (seed % 3);
+      Finding finding =
+          found(
+              run(seed, 3),
+              ranked(ranks -> ranks.coherent(random, 0.3, 0.2)),
+              ranked(ranks -> ranks.coherent(random, 0, 0.2).turned(sick, -0.28)),
+              50);
+
+      assertThat(finding.kind()).isEqualTo(RANK_DIVERGENCE);
+      assertThat(finding.rank()).isEqualTo(sick);
+      assertThat(finding.sign()).isEqualTo(Sign.AGAINST_THE_OTHERS);
+      assertThat(finding.onsetStep()).isBetween(95L, 125L);
+      bySelf += finding.message().contains(" has turned against that of its peers since") ? 1 : 0;
+    }
+    assertThat(bySelf).isGreaterThan(SEEDS / 2);
+  }
+
+  @Test
+  void threeRanksThatComeToPointAgainstEachOtherAsTheyLearnFindNothing() {
+    for (long seed = 0; seed < SEEDS; seed++) {
+      var run = run(seed, 3);
+      for (int i = 0; i < 600; i++) {
+        double cosine = 0.3 - i / 1000.0;
+        run.steps(1, ranked(ranks -> ranks.coherent(random, cosine, 0.2)));
+      }
+
+      assertThat(run.findings()).isEmpty();
+    }
+  }
+
+  @Test
+  void aStateThatKnowsNothingOfTurnsStartsAfresh() {
+    var run =
+        run(3, 3)
+            .steps(100, ranked(ranks -> ranks.coherent(random, 0.3, 0.2)))
+            .forgetRankTurns()
+            .steps(100, ranked(ranks -> ranks.coherent(random, 0.3, 0.2)))
+            .steps(50, ranked(ranks -> ranks.coherent(random, 0, 0.2).turned(1, -0.3)));
+
+    assertThat(run.findings()).isNotEmpty().allMatch(finding -> finding.rank() == 1);
+  }
+
+  @Test
   void workersThatAllPointAgainstEachOtherFindNothing() {
     // Of a full batch at its minimum the gradients of the workers add up to nothing.
     for (long seed = 0; seed < SEEDS; seed++) {

@@ -290,16 +290,25 @@ public final class SimulatedRun {
 
   /** As a release left it behind that knew no losses of ranks. */
   public SimulatedRun forgetRankLosses() {
+    return withRanks(without(true, false));
+  }
+
+  /** As a release left it behind that knew no ranks that turn. */
+  public SimulatedRun forgetRankTurns() {
+    return withRanks(without(false, true));
+  }
+
+  private RankTrends without(boolean losses, boolean turns) {
     RankTrends ranks = trends.lanes().get(0).ranks();
-    return withRanks(
-        new RankTrends(
-            ranks.ranks(),
-            ranks.places(),
-            ranks.divergence(),
-            ranks.mismatch(),
-            ranks.straggler(),
-            ranks.pairs(),
-            null));
+    return new RankTrends(
+        ranks.ranks(),
+        ranks.places(),
+        ranks.divergence(),
+        ranks.mismatch(),
+        ranks.straggler(),
+        ranks.pairs(),
+        losses ? null : ranks.losses(),
+        turns ? null : ranks.turned());
   }
 
   private SimulatedRun withRanks(RankTrends ranks) {
