@@ -15,9 +15,10 @@ import io.gradflow.core.shard.Clip;
  * </pre>
  *
  * It fires when share exceeds {@code clipped} and mean is below {@code coefficient} for {@code
- * steps} published steps in a row. Steps of the warm-up do not count, and so the large gradients of
- * a start do not. Source: Pascanu, Mikolov and Bengio (2013), "On the difficulty of training
- * recurrent neural networks", who set the clip at half to ten times the average norm.
+ * steps} published steps in a row. Steps of the warm-up are measured but not counted: of the large
+ * gradients of a start nothing is left after as many more. Source: Pascanu, Mikolov and Bengio
+ * (2013), "On the difficulty of training recurrent neural networks", who set the clip at half to
+ * ten times the average norm.
  *
  * <p>Cannot see: runs that do not say how they clip; clipping by value or by layer. Optimisers that
  * divide by the gradient's size, as Adam does, undo a coefficient that is always the same.
@@ -59,12 +60,12 @@ public final class ClipSaturationDetector {
     if (clip == null || clip.coef() == null || !Clip.GLOBAL_NORM.equals(clip.mode())) {
       return state;
     }
-    if (reading.ordinal() < out.policy().warmUpSteps()) {
-      return state;
-    }
     double gain = 1 - Math.pow(FORGETTING, reading.deltaSteps());
     double share = state.share() + gain * ((clip.coef() < 1 ? 1 : 0) - state.share());
     double mean = state.mean() + gain * (clip.coef() - state.mean());
+    if (reading.ordinal() < out.policy().warmUpSteps()) {
+      return new State(share, mean, state.row());
+    }
     boolean over = share > settings.clipped() && mean < settings.coefficient();
     boolean overHalf =
         1 - share <= 2 * (1 - settings.clipped()) && mean < 2 * settings.coefficient();
