@@ -20,7 +20,7 @@ import pytest
 from gradflow import wire
 from gradflow.complaints import Complaints
 from gradflow.options import Options
-from gradflow.publisher import Publisher, Stats
+from gradflow.publisher import Publisher, Stats, _close_all
 from gradflow.records import Columns, Layer, Manifest, Reporting, Shard
 
 HANG_S = 20.0
@@ -261,6 +261,27 @@ def test_making_happens_on_a_daemon_thread(kafka: Kafka, publishers: Any) -> Non
     publisher.offer(lambda: where.append(threading.current_thread()))
     publisher.close()
     assert where[0] is not threading.current_thread() and where[0].daemon
+
+
+def test_the_end_of_the_process_waits_a_little_for_a_thread_that_is_late(kafka: Kafka, publishers: Any) -> None:
+    begun, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow() -> Shard:
+        begun.set()
+        goes_on.wait(30)
+        ended.set()
+        return shard(0)
+
+    publisher = publishers()
+    publisher.offer(slow)
+    assert begun.wait(30)
+    publisher.close(0.05)
+    assert not ended.is_set()
+    threading.Timer(0.2, goes_on.set).start()
+
+    _close_all()
+
+    assert ended.is_set()
 
 
 def test_what_is_wrong_never_raises(kafka: Kafka, publishers: Any) -> None:

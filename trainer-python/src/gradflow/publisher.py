@@ -195,6 +195,11 @@ class Publisher:
 # Held until they are closed: what nobody closes is closed at the end of the process.
 _open: Set[Publisher] = set()
 
+# Threads that were still at work when their publisher's time to close was over. One that is inside PyTorch when the
+# interpreter ends would take the whole process down.
+_late: Set[threading.Thread] = set()
+_LATE_S = 1.0
+
 
 def _close_all() -> None:
     deadline = time.monotonic() + 2.0
@@ -203,6 +208,9 @@ def _close_all() -> None:
         publisher._begin_closing(deadline)
     for publisher in left:
         publisher._end_closing(deadline)
+    deadline = time.monotonic() + _LATE_S
+    while _late:
+        _late.pop().join(max(0.0, deadline - time.monotonic()))
 
 
 def _after_fork_in_child() -> None:
@@ -450,6 +458,8 @@ class _Sender:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(at_most)
+            if thread.is_alive():
+                _late.add(thread)
 
     def abandon(self) -> None:
         """Lets go of what belongs to the parent of a forked process."""
