@@ -24,8 +24,6 @@ class RankLossDetectorTest {
     double of(long step, int rank);
   }
 
-  private static final Extra NOTHING = (step, rank) -> 0;
-
   /** Steps of ranks that learn: from 3 down to 1, as their batches fall out. */
   private static UnaryOperator<SimulatedRun.Draft> learning(Random random, int ranks, Extra extra) {
     return step -> {
