@@ -55,7 +55,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Tag("packaged")
 class ClusterFaultTest {
   private static final int STEPS = 300;
-  private static final Duration CATCHING_UP = Duration.ofSeconds(90);
+  private static final Duration CATCHING_UP = Duration.ofMinutes(3);
 
   /** Each look reads whole topics. */
   private static final Duration POLL = Duration.ofSeconds(1);
@@ -229,7 +229,7 @@ class ClusterFaultTest {
     accident.happen();
     middle.over.countDown();
     for (CompletableFuture<Void> training : trainings) {
-      training.get(150, TimeUnit.SECONDS);
+      training.get(260, TimeUnit.SECONDS);
     }
   }
 
@@ -373,10 +373,14 @@ class ClusterFaultTest {
     await()
         .atMost(CATCHING_UP)
         .pollInterval(POLL)
-        .until(
-            () ->
-                Outcome.read(undisturbed.kafka().bootstrapServers(), run).windows.size()
-                    == windowsOf(run));
+        .untilAsserted(
+            () -> {
+              undisturbedJobs.throwIfFailed();
+              Outcome outcome = Outcome.read(undisturbed.kafka().bootstrapServers(), run);
+              assertThat(outcome.windows)
+                  .as("windows of %s, of %d steps", run.name(), outcome.steps.size())
+                  .hasSize(windowsOf(run));
+            });
     try (TopicReader reader =
         new TopicReader(undisturbed.kafka().bootstrapServers(), WriterSchemas.known())) {
       assertThat(
