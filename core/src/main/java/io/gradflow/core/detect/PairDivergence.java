@@ -36,9 +36,6 @@ public final class PairDivergence {
   private static final double USUAL_GAIN = 0.01;
   private static final double SCATTER_OF_MEAN = Math.sqrt(GAIN / (2 - GAIN));
 
-  /** Standard deviation over mean distance, of a normal distribution. */
-  private static final double DEVIATIONS = 1.2533;
-
   private static final double MOST_BELIEVED = 4;
 
   private PairDivergence() {}
@@ -238,7 +235,7 @@ public final class PairDivergence {
       double gain = Math.max(GAIN, 1.0 / values);
       double most = Math.max(MOST_BELIEVED * scatter, 1);
       double believed = Math.max(-most, Math.min(most, d));
-      double off = Math.min(most, DEVIATIONS * Math.abs(d - state.distance()[row]));
+      double off = Math.min(most, Robust.DEVIATIONS_OF_MEAN * Math.abs(d - state.distance()[row]));
       double slow = Math.max(SLOW_GAIN, 1.0 / values);
       state.scatter()[row] += (float) (slow * (off - scatter));
       state.distance()[row] += (float) (gain * (believed - state.distance()[row]));
@@ -300,12 +297,7 @@ public final class PairDivergence {
     }
 
     private void last(int row, boolean fires, boolean lasts) {
-      if (!lasts) {
-        state.since()[row] = -1;
-      } else if (state.since()[row] < 0) {
-        state.since()[row] = step.id().step();
-      }
-      state.hold()[row] = out.hold(state.hold()[row], fires, lasts);
+      out.hold(state.since(), state.hold(), row, step.id().step(), fires, lasts);
     }
 
     private void report(int row, double observed, double threshold, String unit, Sign sign) {

@@ -292,12 +292,7 @@ public final class RankDivergenceDetector {
         for (int row : group) {
           boolean fires = suspicions[row].fires() && few;
           boolean lasts = fires || suspicions[row].overHalf();
-          if (!lasts) {
-            state.since()[row] = -1;
-          } else if (state.since()[row] < 0) {
-            state.since()[row] = step.id().step();
-          }
-          state.hold()[row] = out.hold(state.hold()[row], fires, lasts);
+          out.hold(state.since(), state.hold(), row, step.id().step(), fires, lasts);
           if (fires) {
             ranking.add(row, state.since()[row], suspicions[row].score());
           }

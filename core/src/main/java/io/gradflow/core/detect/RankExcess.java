@@ -48,9 +48,6 @@ public record RankExcess(
   /** What is seen of wandering is an estimate from few independent values. */
   private static final double SEEN = 0.7;
 
-  /** Standard deviation over mean distance, of a normal distribution. */
-  private static final double DEVIATIONS = 1.2533;
-
   static RankExcess of(int ranks) {
     return new RankExcess(
         new int[ranks],
@@ -94,7 +91,7 @@ public record RankExcess(
     int count = ++values[row];
     double s = Math.max(scatter[row], ofPeers);
     double natural = natural(row);
-    double off = DEVIATIONS * Math.abs(d - natural - mean[row] * s);
+    double off = Robust.DEVIATIONS_OF_MEAN * Math.abs(d - natural - mean[row] * s);
     if (count <= FIRST || s == 0) {
       scatter[row] += (float) ((off - scatter[row]) / count);
       usualScatter[row] = scatter[row];
@@ -109,7 +106,7 @@ public record RankExcess(
     scatter[row] += (float) (Math.max(SCATTER_GAIN, 1.0 / count) * (off - scatter[row]));
     if (count > warmUp) {
       // Upwards alone: where one rank is far above, the others are below.
-      double up = 2 * DEVIATIONS * Math.max(0, mean[row]);
+      double up = 2 * Robust.DEVIATIONS_OF_MEAN * Math.max(0, mean[row]);
       wander[row] += (float) (USUAL_GAIN * (up - wander[row]));
     }
     if (!stands) {

@@ -263,12 +263,7 @@ public final class RankLossDetector {
                 && suspected <= most
                 && !normsLieApart(row);
         state.leaning()[row] = z[k] > settings.lossZ() / 4 ? state.leaning()[row] + 1 : 0;
-        if (!lasts) {
-          state.since()[row] = -1;
-        } else if (state.since()[row] < 0) {
-          state.since()[row] = step.id().step();
-        }
-        state.hold()[row] = out.hold(state.hold()[row], fires, lasts);
+        out.hold(state.since(), state.hold(), row, step.id().step(), fires, lasts);
         if (fires) {
           ranking.add(row, state.since()[row], z[k] / threshold);
         }

@@ -88,12 +88,7 @@ public final class RankTurnDetector {
     for (int row : group) {
       boolean fires = row == lowest && turning.hasTurned(row, settings, out.policy().warmUpSteps());
       boolean lasts = fires || turning.hasFallen(row, settings);
-      if (!lasts) {
-        state.since()[row] = -1;
-      } else if (state.since()[row] < 0) {
-        state.since()[row] = step.id().step();
-      }
-      state.hold()[row] = out.hold(state.hold()[row], fires, lasts);
+      out.hold(state.since(), state.hold(), row, step.id().step(), fires, lasts);
       if (fires) {
         report(step, ranks[row], row, state, settings, out);
       }

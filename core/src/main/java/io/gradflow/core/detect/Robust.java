@@ -12,6 +12,9 @@ final class Robust {
 
   private static final double DEVIATIONS = 1.4826;
 
+  /** Standard deviation over mean distance from the mean, of a normal distribution. */
+  static final double DEVIATIONS_OF_MEAN = 1.2533;
+
   private Robust() {}
 
   /** The median; NaN of nothing. */

@@ -161,16 +161,11 @@ public final class StragglerDetector {
     for (int row : rows) {
       double lag = state.lag()[row];
       boolean overHalf = lag > threshold / 2;
-      if (!overHalf) {
-        state.since()[row] = -1;
-      } else if (state.since()[row] < 0) {
-        state.since()[row] = step.id().step();
-      }
       boolean fires = lag > threshold && late <= most && state.values()[row] >= warmUp;
+      out.hold(state.since(), state.hold(), row, step.id().step(), fires, overHalf);
       if (fires) {
         ranking.add(row, state.since()[row], lag);
       }
-      state.hold()[row] = out.hold(state.hold()[row], fires, overHalf);
     }
     for (int place = 0; place < ranking.size(); place++) {
       int row = ranking.at(place);

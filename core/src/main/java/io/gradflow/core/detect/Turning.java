@@ -22,9 +22,6 @@ public record Turning(
   private static final double SLOW_GAIN = 0.02;
   private static final double SCATTER_OF_MEAN = Math.sqrt(GAIN / (2 - GAIN));
 
-  /** Standard deviation over mean distance, of a normal distribution. */
-  private static final double DEVIATIONS = 1.2533;
-
   private static final int TURNING = 50;
   private static final int BOTH_OF_THREE = 2;
 
@@ -50,7 +47,7 @@ public record Turning(
     }
     int count = ++directions[row];
     double slow = Math.max(SLOW_GAIN, 1.0 / count);
-    double off = DEVIATIONS * Math.abs(c - cosine[row]);
+    double off = Robust.DEVIATIONS_OF_MEAN * Math.abs(c - cosine[row]);
     cosineScatter[row] += (float) (slow * (off - cosineScatter[row]));
     cosine[row] += (float) (Math.max(GAIN, 1.0 / count) * (c - cosine[row]));
     boolean lost = cosine[row] < before[row] / 2;

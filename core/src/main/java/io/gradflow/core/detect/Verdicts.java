@@ -59,6 +59,19 @@ final class Verdicts {
     return Math.max(0, hold - 1);
   }
 
+  /**
+   * The same of the row of a rank, and when it began: {@code since} is the first step of the
+   * evidence that lasts, -1 without. Both are changed in place.
+   */
+  void hold(long[] since, int[] hold, int row, long step, boolean fires, boolean lasts) {
+    if (!lasts) {
+      since[row] = -1;
+    } else if (since[row] < 0) {
+      since[row] = step;
+    }
+    hold[row] = hold(hold[row], fires, lasts);
+  }
+
   /** Says that a kind is active. */
   void active(FindingKind kind) {
     if (policy.mode(kind) == Rule.Mode.ENABLED && !active.contains(kind)) {
