@@ -129,7 +129,8 @@ public final class WatchedTraining implements AutoCloseable {
   }
 
   /**
-   * The manifest of a model of which every rank has all.
+   * The manifest of a model of which every rank has all. Its id is left to the publisher: it takes
+   * a walk over all names, and this is asked for in each step.
    *
    * @param layers without placement: it is filled in
    * @param optimizer, adamEps null if unknown
@@ -138,25 +139,24 @@ public final class WatchedTraining implements AutoCloseable {
     Set<String> dtypes = layers.stream().map(Layer::dtype).collect(Collectors.toSet());
     String dtype = dtypes.size() == 1 ? dtypes.iterator().next() : null;
     return new Manifest(
-            options.runId(),
-            options.attempt(),
-            options.stream(),
-            0,
-            0,
-            1,
-            0,
-            layers.size(),
-            worldSize,
-            List.of(new MeshAxis("dp_replicate", worldSize)),
-            List.of(new Reporting(stage(), null, 1)),
-            "mean",
-            dtype,
-            null,
-            null,
-            optimizer,
-            adamEps,
-            layers.stream().map(WatchedTraining::replicated).toList())
-        .identified();
+        options.runId(),
+        options.attempt(),
+        options.stream(),
+        0,
+        0,
+        1,
+        0,
+        layers.size(),
+        worldSize,
+        List.of(new MeshAxis("dp_replicate", worldSize)),
+        List.of(new Reporting(stage(), null, 1)),
+        "mean",
+        dtype,
+        null,
+        null,
+        optimizer,
+        adamEps,
+        layers.stream().map(WatchedTraining::replicated).toList());
   }
 
   private static Layer replicated(Layer layer) {
