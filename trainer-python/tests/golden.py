@@ -74,7 +74,7 @@ def _full_columns() -> Columns:
     )
 
 
-def _shard_with(columns: Columns) -> Shard:
+def shard_with(columns: Columns) -> Shard:
     return Shard(
         run_id="run|1%",
         attempt=1_700_000_000_000,
@@ -105,7 +105,7 @@ def _shard_with(columns: Columns) -> Shard:
 
 
 def full_shard() -> Shard:
-    shard = _shard_with(_full_columns())
+    shard = shard_with(_full_columns())
     shard.batch_ids = ("part-7", "ß")
     return shard
 
@@ -118,7 +118,7 @@ def bare_shard() -> Shard:
 def split_shard(gaps: bool) -> Shard:
     i = np.arange(100_000, dtype=np.int64)
     stride = 3 if gaps else 1
-    return _shard_with(
+    return shard_with(
         Columns(
             norm=_floats(i),
             max_abs=_floats(i * 0.5),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import struct
 from pathlib import Path
 
 import fastavro
+import golden
 import numpy as np
 import pytest
 
@@ -157,26 +157,8 @@ def test_every_column_arrives() -> None:
         sketch_layers=np.array([5, 11], np.int32),
         sketches=np.array([[1, -1], [0.5, 0]], np.float32),
     )
-    shard = shard_of(
-        columns,
-        previous_step=6,
-        accum_index=1,
-        accum_steps=2,
-        weight=32.5,
-        loss_scale=1024.0,
-        step_skipped=True,
-        clip_mode="norm",
-        clip_norm=1.0,
-        clip_coef=0.25,
-        clip_applied=True,
-        reported_global_norm=math.inf,
-        loss=math.nan,
-        validation_loss=-math.inf,
-        learning_rates=(0.1, 0.01),
-        batch_ids=("a", "ß"),
-        host="node-1",
-        device="cuda:3",
-    )
+    shard = golden.shard_with(columns)
+    shard.batch_ids = ("a", "ß")
     (record,) = wire.encode_shard(shard, 1, 2, 3)
     row = decoded("GradientShard", record.value)
     # Whatever a field of the schema is called in Python, its value is in it.
