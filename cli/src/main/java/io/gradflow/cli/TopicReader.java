@@ -81,6 +81,7 @@ final class TopicReader implements AutoCloseable {
 
   /**
    * Reads a topic's values as far as they are of runs that are wanted; the others are not decoded.
+   * Of a topic whose values do not begin with their run, as those of alerts, all are read.
    */
   <T> TopicReader with(Codec<T> codec, Predicate<String> wanted, Consumer<T> reader) {
     Decoder<T> decoder = codec.decoder(writers);

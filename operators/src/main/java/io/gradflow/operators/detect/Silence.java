@@ -51,7 +51,7 @@ final class Silence {
     if (heard == null || now < heard.wakeMs()) {
       return false;
     }
-    long until = uptime.silentSince(heard.lastMs()) + patienceMs;
+    long until = since(heard.lastMs()) + patienceMs;
     if (now >= until) {
       return true;
     }
@@ -69,6 +69,11 @@ final class Silence {
     long now = timers.currentProcessingTime();
     uptime.at(now);
     return now;
+  }
+
+  /** Since when what was heard last at {@code lastMs} has been silent; after {@link #now}. */
+  long since(long lastMs) {
+    return uptime.silentSince(lastMs);
   }
 
   /** When this instance began, known after {@link #now}. */

@@ -63,7 +63,7 @@ final class StallWatch {
       keep(run, policy, timers);
       return Optional.empty();
     }
-    long waited = now - Math.max(run.heardMs(), silence.startedMs());
+    long waited = now - silence.since(run.heardMs());
     StalledRunDetector.Stall stall = StalledRunDetector.stalled(run, policy, waited);
     state.update(new Watched(stall.state(), Long.MAX_VALUE));
     return stall.findings().findings().isEmpty() ? Optional.empty() : Optional.of(stall.findings());
