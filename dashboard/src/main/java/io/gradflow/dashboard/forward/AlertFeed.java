@@ -24,6 +24,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
@@ -172,7 +173,12 @@ final class AlertFeed implements AutoCloseable {
   private void commit(Map<TopicPartition, Long> positions) {
     Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
     positions.forEach((partition, offset) -> offsets.put(partition, new OffsetAndMetadata(offset)));
-    consumer.commitSync(offsets, CONNECTING);
+    try {
+      consumer.commitSync(offsets, CONNECTING);
+    } catch (WakeupException e) {
+      // Who asks it to stop wants this kept, too.
+      consumer.commitSync(offsets, CONNECTING);
+    }
     committed.putAll(positions);
   }
 

@@ -6,7 +6,6 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
@@ -33,10 +32,11 @@ final class Delivery implements AutoCloseable {
   private final Thread thread;
   private final InstantSource clock = InstantSource.system();
   private final CountDownLatch stopped = new CountDownLatch(1);
-  private final CompletableFuture<Void> ended = new CompletableFuture<>();
+  private final Consumer<Optional<ForwardingFailed>> ended;
   private final AtomicLong refused = new AtomicLong();
 
   // Of the thread alone.
+  private boolean pastStart;
   private int failures;
   private long notBefore;
   private long saidAt;
@@ -45,12 +45,21 @@ final class Delivery implements AutoCloseable {
   private boolean brokerAway;
   private long unread;
 
+  /**
+   * Connects to the broker.
+   *
+   * @param ended called once, when the thread ends: with what kept it from going on, if anything
+   *     did
+   * @throws ForwardingFailed if there is no broker or no topic
+   */
   Delivery(
       ForwardSettings settings,
       Target target,
       HttpClient http,
       ForwardMetrics metrics,
-      Consumer<String> lines) {
+      Consumer<String> lines,
+      Consumer<Optional<ForwardingFailed>> ended) {
+    this.ended = ended;
     this.settings = settings;
     this.target = target;
     this.metrics = metrics;
@@ -72,37 +81,39 @@ final class Delivery implements AutoCloseable {
     thread.start();
   }
 
-  /** Completes when the thread has ended, exceptionally if it could not go on. */
-  CompletableFuture<Void> ended() {
-    return ended;
-  }
-
   /** How many transitions the target has refused for good. */
   long refused() {
     return refused.get();
   }
 
   private void run() {
+    Optional<ForwardingFailed> failure = Optional.empty();
     try (feed) {
       brokerAnsweredAt = clock.millis();
       while (stopped.getCount() > 0 && !isDone()) {
-        step();
+        try {
+          step();
+        } catch (RetriableException e) {
+          brokerIsAway();
+          stopped.await(TICK.toMillis(), TimeUnit.MILLISECONDS);
+        }
       }
-      ended.complete(null);
     } catch (WakeupException | InterruptException | InterruptedException e) {
-      ended.complete(null);
+      // Asked to stop.
     } catch (RuntimeException e) {
-      ended.completeExceptionally(
-          new ForwardingFailed(
-              "%s: forwarding ended by %s; start again, it goes on where it was"
-                  .formatted(target, e),
-              e));
+      failure =
+          Optional.of(
+              new ForwardingFailed(
+                  "%s: forwarding ended by %s; start again, it goes on where it was"
+                      .formatted(target, e),
+                  e));
     }
+    ended.accept(failure);
   }
 
   private boolean isDone() {
     return settings.end() == ForwardSettings.End.CAUGHT_UP
-        && feed.isPastStart()
+        && pastStart
         && outbox.next(clock.millis()).isEmpty();
   }
 
@@ -110,7 +121,8 @@ final class Delivery implements AutoCloseable {
     long now = clock.millis();
     look(now);
     // Before history is read, an incident that is over might seem open.
-    boolean ready = now >= notBefore && (feed.isPastStart() || !outbox.hasRoom());
+    pastStart = pastStart || feed.isPastStart();
+    boolean ready = now >= notBefore && (pastStart || !outbox.hasRoom());
     Optional<Outbox.Parcel> parcel = ready ? outbox.next(now) : Optional.empty();
     if (parcel.isPresent()) {
       deliver(parcel.get());
@@ -169,18 +181,14 @@ final class Delivery implements AutoCloseable {
     }
   }
 
-  /** Commits how far it is. What the broker does not take now is committed later. */
+  /** Says and commits how far it is; what the broker does not take now, it is given later. */
   private void settle() {
     List<Origin> waiting = outbox.waiting();
     metrics.waiting(target.name(), waiting.size() + unread);
     long oldest = waiting.stream().mapToLong(Origin::timestamp).min().orElse(Long.MAX_VALUE);
     metrics.behindSince(target.name(), brokerAway ? Math.min(oldest, brokerAnsweredAt) : oldest);
     if (!brokerAway) {
-      try {
-        feed.commitAllBut(waiting);
-      } catch (RetriableException e) {
-        brokerIsAway();
-      }
+      feed.commitAllBut(waiting);
     }
   }
 
@@ -190,16 +198,12 @@ final class Delivery implements AutoCloseable {
       return;
     }
     lookedAt = now;
-    try {
-      unread = feed.unread();
-      brokerAnsweredAt = now;
-      if (brokerAway) {
-        lines.accept("the broker answers again");
-      }
-      brokerAway = false;
-    } catch (RetriableException e) {
-      brokerIsAway();
+    unread = feed.unread();
+    brokerAnsweredAt = now;
+    if (brokerAway) {
+      lines.accept("the broker answers again");
     }
+    brokerAway = false;
   }
 
   private void brokerIsAway() {

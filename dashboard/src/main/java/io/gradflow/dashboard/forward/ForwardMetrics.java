@@ -78,7 +78,7 @@ final class ForwardMetrics {
   }
 
   void waiting(String target, long records) {
-    waiting.labelValues(target).set(records);
+    waiting.labelValues(target).set((double) records);
   }
 
   /** Since when a target is behind, ms since the epoch; in the future: it is not. */

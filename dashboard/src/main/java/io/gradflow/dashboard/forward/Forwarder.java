@@ -5,9 +5,11 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 
 /**
@@ -22,32 +24,28 @@ import java.util.function.Consumer;
 public final class Forwarder implements AutoCloseable {
   private final ForwardMetrics metrics = new ForwardMetrics(InstantSource.system());
   private final List<Delivery> deliveries = new ArrayList<>();
-  private final CompletableFuture<Void> ended;
+  private final CompletableFuture<Void> ended = new CompletableFuture<>();
+  private final AtomicInteger running;
 
   private Forwarder(ForwardSettings settings, HttpClient http, Consumer<String> lines) {
-    List<CompletableFuture<Void>> ends = new ArrayList<>();
+    running = new AtomicInteger(settings.targets().size());
     try {
       for (Target target : settings.targets()) {
         metrics.add(target.name());
-        Delivery delivery = new Delivery(settings, target, http, metrics, lines);
-        deliveries.add(delivery);
-        ends.add(delivery.ended());
+        deliveries.add(new Delivery(settings, target, http, metrics, lines, this::oneEnded));
       }
     } catch (RuntimeException e) {
       close();
       throw e;
     }
-    // The first that fails ends all; the others wait for each other.
-    CompletableFuture<Void> all = CompletableFuture.allOf(ends.toArray(CompletableFuture[]::new));
-    ends.forEach(
-        end ->
-            end.whenComplete(
-                (nothing, failure) -> {
-                  if (failure != null) {
-                    all.completeExceptionally(failure);
-                  }
-                }));
-    ended = all;
+  }
+
+  /** The first that cannot go on ends all; the others wait for each other. */
+  private void oneEnded(Optional<ForwardingFailed> failure) {
+    failure.ifPresent(ended::completeExceptionally);
+    if (running.decrementAndGet() == 0) {
+      ended.complete(null);
+    }
   }
 
   /**
