@@ -39,8 +39,7 @@ enum Binaries {
   /** What it prints, which must end well within a minute. */
   String run(String... arguments) throws IOException, InterruptedException {
     Process process =
-        new ProcessBuilder(
-                Stream.concat(Stream.of(path()), Stream.of(arguments)).toList())
+        new ProcessBuilder(Stream.concat(Stream.of(path()), Stream.of(arguments)).toList())
             .redirectErrorStream(true)
             .start();
     process.getOutputStream().close();
@@ -50,8 +49,7 @@ enum Binaries {
       throw new AssertionError(program + " did not end within a minute");
     }
     if (process.exitValue() != 0) {
-      throw new AssertionError(
-          "%s %s failed:%n%s".formatted(program, List.of(arguments), printed));
+      throw new AssertionError("%s %s failed:%n%s".formatted(program, List.of(arguments), printed));
     }
     return printed;
   }
