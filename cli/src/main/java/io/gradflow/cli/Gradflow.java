@@ -34,6 +34,7 @@ import picocli.CommandLine.Spec;
       HelpCommand.class,
       DemoCommand.class,
       AlertsCommand.class,
+      ForwardCommand.class,
       CompareCommand.class,
       RecordCommand.class,
       ReplayCommand.class,

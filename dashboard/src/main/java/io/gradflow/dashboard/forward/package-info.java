@@ -1,0 +1,2 @@
+/** Forwards the alerts of {@code gradient-alerts} to Alertmanagers and webhooks. */
+package io.gradflow.dashboard.forward;
