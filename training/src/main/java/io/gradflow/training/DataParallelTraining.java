@@ -49,7 +49,7 @@ public final class DataParallelTraining {
     this.fault = fault;
     this.wanted = fault;
     this.layers = ResidualNetwork.layers(policy);
-    fault.ifPresent(f -> f.requireWithin(policy, layers));
+    fault.ifPresent(f -> f.requireWithin(policy));
     this.task = new TeacherTask(policy.seed());
     this.allReduce = new AllReduce(layers, policy.ranks(), this::endReduction);
     this.losses = new double[policy.steps()];
@@ -77,7 +77,7 @@ public final class DataParallelTraining {
               .formatted(lastStep ? stepsDone : policy.steps()));
     }
     Optional<Fault> atStep = struck.map(f -> f.atStep(step));
-    atStep.ifPresent(f -> f.requireWithin(policy, layers));
+    atStep.ifPresent(f -> f.requireWithin(policy));
     wanted = atStep;
     return step;
   }

@@ -27,7 +27,13 @@ public record Fault(Scenario kind, long step, String layer, Integer rank) {
     return this.rank == null ? this : new Fault(kind, step, layer, rank);
   }
 
-  void requireWithin(TrainingPolicy policy, List<Layer> layers) {
+  /**
+   * Returns if such a training can have the fault.
+   *
+   * @throws IllegalArgumentException when it has no such step, layer or rank
+   */
+  public void requireWithin(TrainingPolicy policy) {
+    List<Layer> layers = ResidualNetwork.layers(policy);
     if (step < 0 || step >= policy.steps()) {
       throw new IllegalArgumentException(
           "fault %s: expected a step from 0 to %d, as the run has %d steps, got %d"
