@@ -1,0 +1,205 @@
+// What the page builds and sends: elements without markup from text, dialogs, posts, notices.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/**
+ * An element. Properties with a hyphen, 'role' and 'for' become attributes, 'class' the class, 'on…'
+ * listeners, all others properties. Children are nodes or text; null is left out. Text is never
+ * markup.
+ */
+export function element(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined) continue;
+    if (name === 'class') node.className = value;
+    else if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else if (name.includes('-') || name === 'role' || name === 'for') node.setAttribute(name, value);
+    else node[name] = value;
+  }
+  node.append(...children.flat().filter((c) => c !== null && c !== undefined));
+  return node;
+}
+
+/** An element of SVG with attributes. */
+export function shape(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+const ICONS = {
+  // Severity is told by outline and glyph, not by colour alone.
+  CRITICAL: 'M5 1h6l4 4v6l-4 4H5l-4-4V5z M8 4v5 M8 11.2v.6',
+  WARNING: 'M8 1.5 15 14H1z M8 6v4 M8 11.6v.6',
+  INFO: 'M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1z M8 7v4.5 M8 4.4v.6',
+  RESOLVED: 'M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1z M4.8 8.2 7 10.4l4.2-4.6',
+  EXPIRED: 'M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1z M8 4v4.4l2.8 1.6',
+};
+
+/** A small picture of a severity or state; it is hidden from screen readers, so say it beside. */
+export function icon(name) {
+  return shape('svg', { class: `icon icon-${name.toLowerCase()}`, viewBox: '0 0 16 16', 'aria-hidden': 'true' },
+      shape('path', { d: ICONS[name] ?? ICONS.INFO, fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5' }));
+}
+
+/**
+ * Calls draw at most once a frame, however often it is asked to.
+ *
+ * @return the function that asks
+ */
+export function oncePerFrame(draw) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      draw();
+    });
+  };
+}
+
+/** A canvas's context in CSS pixels, its bitmap as fine as the screen; clear. */
+export function surface(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  const context = canvas.getContext('2d');
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+/** Reads JSON; throws an Error with the server's own line, or with what the network said. */
+export async function read(path, parameters = {}, signal = undefined) {
+  const query = new URLSearchParams(
+      Object.entries(parameters).filter(([, v]) => v !== null && v !== undefined)).toString();
+  return answer(await fetch(query ? `${path}?${query}` : path, { signal }));
+}
+
+/** Posts JSON; returns what came back, or throws an Error with the server's own line. */
+export async function post(path, body) {
+  return answer(await fetch(path, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'X-Gradflow': 'page' },
+    body: JSON.stringify(body),
+  }));
+}
+
+async function answer(response) {
+  const text = await response.text();
+  let value = null;
+  try {
+    value = text ? JSON.parse(text) : null;
+  } catch {
+    throw new Error(`${response.url}: expected JSON, got ${text.slice(0, 80)}`);
+  }
+  if (!response.ok) throw new Error(value?.error ?? `${response.url}: ${response.status} ${response.statusText}`);
+  return value;
+}
+
+/** Says something at the foot of the page: news go by themselves, errors stay until closed. */
+export function notice(text, tone = 'news') {
+  const shelf = noticeShelf();
+  const note = element('div', { class: `notice notice-${tone}`, role: tone === 'error' ? 'alert' : 'status' },
+      tone === 'error' ? icon('CRITICAL') : icon('RESOLVED'),
+      element('span', {}, text),
+      element('button', { type: 'button', class: 'plain', 'aria-label': 'Close this notice', onclick: () => note.remove() }, '×'));
+  shelf.append(note);
+  while (shelf.childElementCount > 4) shelf.firstElementChild.remove();
+  if (tone !== 'error') setTimeout(() => note.remove(), 6000);
+}
+
+function noticeShelf() {
+  const existing = document.getElementById('notices');
+  if (existing) return existing;
+  const shelf = element('div', { id: 'notices', class: 'notices' });
+  document.body.append(shelf);
+  return shelf;
+}
+
+/**
+ * Asks for something in a dialog and sends it. It stays open, with the error, while send throws.
+ *
+ * @param fields [{name, label, value, type: 'text'|'number'|'select'|'note', options: [[value,
+ *     label], …], hint, required, min, max}]
+ * @param send takes {name: value}; may throw an Error whose message is shown
+ * @return a promise: true once sent, false if it was closed
+ */
+export function ask({ title, lines = [], fields = [], action, send }) {
+  return new Promise((resolve) => {
+    const inputs = new Map();
+    const error = element('p', { class: 'form-error', role: 'alert', hidden: true });
+    const submit = element('button', { type: 'submit', class: 'primary' }, action);
+    let sent = false;
+    const form = element('form', { class: 'form', noValidate: false },
+        element('h2', { id: 'dialog-title' }, title),
+        lines.map((line) => element('p', { class: 'muted' }, line)),
+        fields.map((field) => row(field, inputs)),
+        error,
+        element('div', { class: 'form-actions' },
+            element('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'), submit));
+    const dialog = element('dialog', { class: 'dialog', 'aria-labelledby': 'dialog-title' }, form);
+    form.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      submit.disabled = true;
+      error.hidden = true;
+      try {
+        await send(Object.fromEntries([...inputs].map(([name, input]) => [name, input.value])));
+        sent = true;
+        dialog.close();
+      } catch (e) {
+        error.textContent = e.message;
+        error.hidden = false;
+      } finally {
+        submit.disabled = false;
+      }
+    });
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(sent);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+function row(field, inputs) {
+  const id = `field-${field.name}`;
+  let input;
+  if (field.type === 'select') input = choice(field.options, field.value);
+  else if (field.type === 'note') input = element('textarea', { rows: 2, value: field.value ?? '', maxLength: 1000 });
+  else {
+    input = element('input', { type: field.type ?? 'text', value: String(field.value ?? ''), autocomplete: 'off' });
+    if (field.min !== undefined) input.min = String(field.min);
+    if (field.max !== undefined) input.max = String(field.max);
+  }
+  input.id = id;
+  input.required = field.required ?? false;
+  inputs.set(field.name, input);
+  if (field.hint) input.setAttribute('aria-describedby', `${id}-hint`);
+  return element('div', { class: 'form-row' },
+      element('label', { for: id }, field.label), input,
+      field.hint ? element('small', { id: `${id}-hint`, class: 'muted' }, field.hint) : null);
+}
+
+/** A select element of [value, label] pairs. */
+export function choice(options, value, properties = {}) {
+  const select = element('select', properties,
+      options.map(([v, label]) => element('option', { value: v }, label)));
+  if (value !== undefined && value !== null) select.value = value;
+  return select;
+}
+
+/** A control that is off while the server takes no writes, and says so. */
+export function needsWrites(control, status) {
+  control.disabled = !status?.writes;
+  control.title = status?.writes ? '' : 'The server was started without leave to write.';
+  return control;
+}

@@ -1,0 +1,3 @@
+export function mountHeader(root) {
+  root.textContent = 'gradflow';
+}

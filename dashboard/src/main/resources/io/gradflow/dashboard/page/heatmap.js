@@ -1,0 +1,3 @@
+export function mountHeat(root) {
+  root.textContent = 'heat map';
+}
