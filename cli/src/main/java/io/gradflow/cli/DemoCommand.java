@@ -33,6 +33,9 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     versionProvider = Gradflow.Version.class)
 final class DemoCommand implements Callable<Integer> {
+  private static final int USUAL_STEPS = 400;
+  private static final int WATCHED_STEPS = 4000;
+
   @Spec private CommandSpec spec;
 
   @Option(
@@ -59,9 +62,8 @@ final class DemoCommand implements Callable<Integer> {
   @Option(
       names = "--steps",
       paramLabel = "N",
-      defaultValue = "400",
-      description = "Optimiser steps (default: ${DEFAULT-VALUE}).")
-  private int steps;
+      description = "Optimiser steps (default: 4000, and 400 with --headless).")
+  private Optional<Integer> steps = Optional.empty();
 
   @Option(
       names = "--seed",
@@ -125,13 +127,15 @@ final class DemoCommand implements Callable<Integer> {
       Scenario scenario = Scenario.ofLabel(scenarioName);
       TrainingPolicy policy =
           TrainingPolicy.ofSeed(seed)
-              .withSteps(steps)
+              .withSteps(steps.orElse(USUAL_STEPS))
               .withRanks(ranks)
               .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100.0 : 20.0));
       Optional<Fault> drawn = scenario.fault(policy);
       return new DemoPlan(
           scenario,
-          policy,
+          // Whoever watches has time to break it again, and need not wait longer for the first
+          // time.
+          steps.isEmpty() && !headless ? policy.withSteps(WATCHED_STEPS) : policy,
           faultAt.isPresent() ? drawn.map(fault -> fault.atStep(faultAt.get())) : drawn);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
