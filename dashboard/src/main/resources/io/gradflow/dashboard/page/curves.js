@@ -5,6 +5,7 @@ import { MISSING, UNPLACED, isValue, markOf, normOf } from './cells.js';
 import { clean, formatNorm, formatStep } from './scale.js';
 import { ink } from './colours.js';
 import { drawer, element } from './forms.js';
+import { number } from './words.js';
 
 const HEIGHT = 132;
 
@@ -162,7 +163,7 @@ export function mountCurves(root, page) {
       },
       axes: [
         { ...axis, size: 22, values: (u, ticks) => ticks.map((v) => (Number.isInteger(v) && v >= 0 ? formatStep(v) : '')) },
-        { ...axis, size: 56, space: 26, values: (u, ticks) => ticks.map((v) => (v === null ? '' : formatNorm(v))) },
+        { ...axis, size: chart.id === 'rate' ? 70 : 52, space: 26, values: (u, ticks) => ticks.map((v) => (v === null ? '' : chart.id === 'rate' ? number(v, 4) : formatNorm(v))) },
       ],
       series: [{}, ...series],
       hooks: {

@@ -3,7 +3,7 @@
 import { clean, formatBytes, formatStep, stepTicks } from './scale.js';
 import { ink, palette } from './colours.js';
 import { ask, choice, drawer, element, latest, needsWrites, notice, surface } from './forms.js';
-import { count, duration, number, percent } from './words.js';
+import { count, duration, percent } from './words.js';
 
 const PLOT = { left: 52, right: 12, top: 8, bottom: 22, zeros: 14, gap: 5, height: 260 };
 
@@ -204,20 +204,23 @@ export function mountHistogram(root, page) {
     };
     const gaps = data.steps.slice(1).map((s, i) => s - data.steps[i]).sort((a, b) => a - b);
     const usual = gaps.length ? gaps[gaps.length >> 1] : 1;
+    const tops = data.bins.map((bin) => y(bin + 1));
+    // Rows overlap a little, so that no seams show between them.
+    const tall = Math.max(1, y(0) - y(1)) + 0.3;
     context.save();
     context.beginPath();
     context.rect(PLOT.left, 0, inner, PLOT.height);
     context.clip();
     data.steps.forEach((step, i) => {
+      if (step + usual < from || step > to) return;
       // A histogram stands for the steps until the next one is due.
       const wide = Math.min((data.steps[i + 1] ?? step + usual) - step, usual);
       const left = x(step);
       const w = Math.max(1, x(step + wide) - left);
-      data.bins.forEach((bin, b) => {
-        const n = data.counts[i][b];
+      data.counts[i].forEach((n, b) => {
         if (!(n > 0)) return;
         context.fillStyle = shade(n);
-        context.fillRect(left, y(bin + 1), w, Math.max(1, y(bin) - y(bin + 1)) + 0.3);
+        context.fillRect(left, tops[b], w, tall);
       });
       if (data.zeros[i] > 0) {
         context.fillStyle = shade(data.zeros[i]);
@@ -230,7 +233,7 @@ export function mountHistogram(root, page) {
     cursor(context, x, inner, bottom, from, to);
     const i = atCursor();
     const s = summaryOf(data.bins, data.counts[i], data.zeros[i]);
-    const said = [`Step ${formatStep(data.steps[i])}`, s.p50 === null ? 'all zero' : `median 2^${number(s.p50)}, 1st to 99th percentile 2^${number(s.p01)} to 2^${number(s.p99)}`,
+    const said = [`Step ${formatStep(data.steps[i])}`, s.p50 === null ? 'all zero' : `median 2${superscript(s.p50)}, 1st to 99th percentile 2${superscript(s.p01)} to 2${superscript(s.p99)}`,
       `zeros ${percent(s.zeros)}`,
       limits ? `below the normals of ${chosen} ${percent(shareBelow(data.bins, data.counts[i], limits.normal))}` : ''].filter(Boolean).join(' · ');
     readout.textContent = said;

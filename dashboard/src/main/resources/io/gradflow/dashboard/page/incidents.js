@@ -150,10 +150,16 @@ export function mountIncidents(root, page) {
     }
     announce(all);
     if (scrollTo !== null && cards.has(scrollTo)) {
-      cards.get(scrollTo).root.scrollIntoView({ block: 'nearest' });
+      reveal(cards.get(scrollTo).root);
       scrollTo = null;
     }
   }, signal);
+
+  /** Scrolls the list alone: the page stays where it is. */
+  function reveal(item) {
+    const above = item.getBoundingClientRect().top - list.getBoundingClientRect().top;
+    if (above < 0 || above + 80 > list.clientHeight) list.scrollTop += above - 8;
+  }
 
   function refreshKinds(all) {
     const found = [...new Set(all.map((i) => i.kind))].sort();
@@ -185,7 +191,8 @@ export function mountIncidents(root, page) {
     }
     if (c.incident !== incident) {
       c.root.className = `card severity-${incident.severity.toLowerCase()} ${isOpen(incident) ? 'is-open' : 'is-over'}`;
-      c.head.replaceChildren(...headOf(incident), c.flag);
+      const [picture, ...rest] = headOf(incident);
+      c.head.replaceChildren(picture, c.flag, ...rest);
     }
     c.head.setAttribute('aria-expanded', String(open));
     c.root.classList.toggle('chosen', open);

@@ -8,8 +8,10 @@ import { OCTAVES_PER_DECADE, breakSentence, count, counted, depthSentence, facto
 import { depthFit, quantile, steepestBoundary } from './statistics.js';
 
 const BAND_STEPS = 100;
-const PLOT = { height: 250, left: 52, right: 12, top: 10, bottom: 40, rail: 26 };
+const PLOT = { height: 250, left: 52, right: 12, top: 10, bottom: 18, rail: 24 };
 const ROW = 24;
+const MOST_JOINED = 200;
+const MOST_EACH_FRAME = 200;
 const MARKS = [[NAN, 'NaN'], [INF, 'Inf'], [ZERO, '0'], [UNPLACED, '?'], [MISSING, '–']];
 
 /**
@@ -22,7 +24,7 @@ export function byDepth(layers, kinds) {
   return layers
     .map((layer, index) => ({ ...layer, index }))
     .filter((layer) => kinds === null || kinds.has(layer.kind))
-    .sort((a, b) => (a.depth ?? Infinity) - (b.depth ?? Infinity) || a.index - b.index || 0);
+    .sort((a, b) => (a.depth ?? Infinity) - (b.depth ?? Infinity) || a.index - b.index);
 }
 
 /**
@@ -76,6 +78,8 @@ export function mountProfile(root, page) {
   let chosen = null;
   let kinds = '';
   let layers = [];
+  let arranged = {};
+  let band = null;
   let step = -1;
   let model = null;
   let pointed = null;
@@ -109,23 +113,41 @@ export function mountProfile(root, page) {
     }));
   }
 
-  /** All that is drawn, of one step. */
-  function compute() {
-    refreshKinds();
-    step = store.nearest(view.step(store));
-    layers = byDepth(store.layers, chosen);
-    const row = step < 0 ? null : store.row(step);
-    if (!row || !layers.length) return null;
+  function rowsBefore() {
     const before = [];
     for (let s = step - 1; s >= step - BAND_STEPS; s--) {
       const past = store.row(s);
       if (past) before.push(past);
     }
+    return before;
+  }
+
+  /** A band of hundreds of layers takes milliseconds: while steps pour in it may be a second old. */
+  function bandHolds() {
+    if (layers.length <= MOST_EACH_FRAME) return false;
+    return step === band.step || (step > band.step && step - band.step <= BAND_STEPS && performance.now() - band.at < 1000);
+  }
+
+  /** All that is drawn, of one step. */
+  function compute() {
+    if (store.layers.length === 0) return null;
+    refreshKinds();
+    step = store.nearest(view.step(store));
+    const wanted = [...chosen].join();
+    if (arranged.of !== store.layers || arranged.kinds !== wanted) {
+      arranged = { of: store.layers, kinds: wanted };
+      layers = byDepth(store.layers, chosen);
+      band = null;
+    }
+    const row = step < 0 ? null : store.row(step);
+    if (!row || !layers.length) return null;
     const indices = layers.map((l) => l.index);
     const rms = quantity.value === 'rms';
     // log2 of the root of the elements: what tells RMS from the L2 norm.
     const less = layers.map((l) => (rms ? Math.log2(Math.max(1, l.elements)) / 2 : 0));
-    const band = bandOf(before, indices);
+    if (band === null || !bandHolds()) {
+      band = { ...bandOf(rowsBefore(), indices), step, at: performance.now() };
+    }
     const minus = (column) => column.map((v, i) => v - less[i]);
     const codes = indices.map((i) => row[i]);
     const x = codes.map((c, i) => log2Of(c) - less[i]);
@@ -195,28 +217,25 @@ export function mountProfile(root, page) {
     // The band, where anything is known.
     context.fillStyle = ink('--series1');
     context.globalAlpha = 0.18;
+    // Neighbours of a deep network's profile are of unlike kinds: lines between many would hide them.
+    const dense = layers.length > MOST_JOINED;
+    const half = dense ? Math.max(0.5, g.inner / layers.length / 2) : 2;
     spans(layers.length, (i) => Number.isFinite(model.low[i]), (from, to) => {
       context.beginPath();
-      if (from === to) context.rect(g.x(from) - 2, g.y(model.high[from]), 4, Math.max(1, g.y(model.low[from]) - g.y(model.high[from])));
-      else {
+      if (dense || from === to) {
+        for (let i = from; i <= to; i++) context.rect(g.x(i) - half, g.y(model.high[i]), 2 * half, Math.max(1, g.y(model.low[i]) - g.y(model.high[i])));
+      } else {
         for (let i = from; i <= to; i++) context.lineTo(g.x(i), g.y(model.high[i]));
         for (let i = to; i >= from; i--) context.lineTo(g.x(i), g.y(model.low[i]));
       }
       context.fill();
     });
     context.globalAlpha = 1;
-    line(context, g, model.middle, ink('--dim'), [3, 3], 1);
+    if (dense) points(context, g, model.middle, ink('--dim'), 0.6);
+    else line(context, g, model.middle, ink('--dim'), [3, 3], 1);
     fitLine(context, g);
-    line(context, g, model.x, ink('--series1'), [], 1.6);
-    if (layers.length <= 400) {
-      context.fillStyle = ink('--series1');
-      model.x.forEach((v, i) => {
-        if (!Number.isFinite(v)) return;
-        context.beginPath();
-        context.arc(g.x(i), g.y(v), layers.length > 100 ? 1.8 : 3, 0, 7);
-        context.fill();
-      });
-    }
+    if (!dense) line(context, g, model.x, ink('--series1'), [], 1.6);
+    points(context, g, model.x, ink('--series1'), dense ? 1.1 : 3);
     boundaryMark(context, g);
     rail(context, g);
     outline(context, g, layers.findIndex((l) => l.name === (view.get('hoverLayer') ?? '\u0000')), '--dim');
@@ -265,6 +284,21 @@ export function mountProfile(root, page) {
     context.setLineDash([]);
   }
 
+  function points(context, g, column, colour, radius) {
+    context.fillStyle = colour;
+    context.beginPath();
+    for (let i = 0; i < layers.length; i++) {
+      if (!Number.isFinite(column[i])) continue;
+      const [x, y] = [g.x(i), g.y(column[i])];
+      if (radius < 2) context.rect(x - radius, y - radius, 2 * radius, 2 * radius);
+      else {
+        context.moveTo(x + radius, y);
+        context.arc(x, y, radius, 0, 7);
+      }
+    }
+    context.fill();
+  }
+
   function fitLine(context, g) {
     const fit = model.fit;
     if (!fit || !Number.isFinite(fit.mean) || model.weights.length < 2) return;
@@ -303,20 +337,29 @@ export function mountProfile(root, page) {
     context.moveTo(PLOT.left, g.bottom + 0.5);
     context.lineTo(g.width - PLOT.right, g.bottom + 0.5);
     context.stroke();
-    context.textAlign = 'center';
-    let taken = -Infinity;
     context.font = '600 10px system-ui, sans-serif';
-    model.codes.forEach((code, i) => {
+    const half = Math.max(0.75, Math.min(3, g.inner / layers.length / 2));
+    let taken = -Infinity;
+    for (let from = 0; from < layers.length;) {
+      const code = model.codes[from];
+      let to = from;
+      while (to + 1 < layers.length && model.codes[to + 1] === code) to++;
       const mark = MARKS.find(([c]) => c === code);
-      if (!mark) return;
-      const x = g.x(i);
-      context.fillStyle = code === NAN || code === INF ? ink('--nan') : ink('--text');
-      context.fillRect(x - 0.75, g.bottom, 1.5, 6);
-      if (x - taken > 22) {
-        context.fillText(mark[1], x, y + 6);
-        taken = x;
+      if (mark) {
+        const [left, right] = [g.x(from) - half, g.x(to) + half];
+        context.fillStyle = code === NAN || code === INF ? ink('--nan') : ink('--text');
+        context.fillRect(left, g.bottom + 2, right - left, 6);
+        const text = to > from ? `${count(to - from + 1)} × ${mark[1]}` : mark[1];
+        const wide = context.measureText(text).width;
+        const at = Math.max(PLOT.left + wide / 2, Math.min(g.width - PLOT.right - wide / 2, (left + right) / 2));
+        if (at - wide / 2 > taken + 4) {
+          context.textAlign = 'center';
+          context.fillText(text, at, y + 5);
+          taken = at + wide / 2;
+        }
       }
-    });
+      from = to + 1;
+    }
     context.font = '11px system-ui, sans-serif';
   }
 

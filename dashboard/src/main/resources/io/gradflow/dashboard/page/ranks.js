@@ -8,7 +8,10 @@ import { divergence, peersOf } from './statistics.js';
 
 const HOST_SIZE = 8;
 const LABELLED = 64;
-const ROWS = 12;
+const ROWS = 8;
+
+/** More marks than these are told by their cells alone: rings would cover the others. */
+const MOST_RINGS = 400;
 
 /** As RANK_DIVERGENCE has it: octaves and scatters from which a rank is far out. */
 const FAR_OCTAVES = 2;
@@ -93,7 +96,7 @@ export function layoutNodes(sizes, width, height) {
   let plan = null;
   for (const cell of shapes) {
     const label = labelled ? 16 : 0;
-    const gap = labelled ? 12 : Math.max(2, Math.round(cell.w / 2));
+    const gap = labelled ? 12 : Math.max(1, Math.round(cell.w / 3));
     const fitting = Math.max(1, Math.floor((width + gap) / cell.w));
     const columns = Math.min(labelled ? most : most <= HOST_SIZE ? Math.ceil(most / 2) : Math.ceil(Math.sqrt(most * 2)), fitting);
     const block = { w: columns * cell.w + gap, h: Math.ceil(most / columns) * cell.h + label + gap };
@@ -202,9 +205,11 @@ export function mountRanks(root, page) {
     tell();
   }, signal);
 
+  const look = drawer(root, wish, signal);
+
   function place() {
     const width = Math.max(160, stage.clientWidth);
-    plan = layoutNodes(nodes.map((n) => n.rows.length), width, 420);
+    plan = layoutNodes(nodes.map((n) => n.rows.length), width, 500);
     plan.width = width;
     plan.spot = new Map();
     nodes.forEach((node, n) => node.rows.forEach((row, i) => {
@@ -224,6 +229,7 @@ export function mountRanks(root, page) {
     const inset = w > 4 ? 1 : w > 2 ? 0.5 : 0;
     const labelled = plan.label > 0;
     const text = ink('--text');
+    const small = [];
     context.textBaseline = 'middle';
     layerOutliers = new Set((detail?.outliers ?? [])
       .filter((o) => o.layer === store.layerIndex(view.get('layer'))).map((o) => o.rank));
@@ -232,10 +238,19 @@ export function mountRanks(root, page) {
       context.fillStyle = ink('--dim');
       nodes.forEach((node, n) => context.fillText(clean(node.name, Math.max(6, Math.floor(plan.blockWidth / 6.5))), plan.at[n].x, plan.at[n].y + 7, plan.blockWidth));
     }
+    if (!labelled) {
+      context.fillStyle = ink('--grid');
+      context.fillRect(0, 0, plan.width, plan.height);
+    }
     for (const row of rows) {
       const { x, y } = plan.spot.get(row.rank);
       const box = [x + inset, y + inset, w - 2 * inset, h - 2 * inset];
-      if (row.missing) missingMark(context, box);
+      if (row.missing && labelled) {
+        context.strokeStyle = ink('--critical');
+        context.lineWidth = 1.5;
+        context.strokeRect(box[0] + 0.5, box[1] + 0.5, box[2] - 1, box[3] - 1);
+        missingMark(context, [box[0] + box[2] - 15, box[1] + 5, 10, 10]);
+      } else if (row.missing) missingMark(context, box);
       else {
         context.fillStyle = colour(row);
         context.fillRect(...box);
@@ -255,8 +270,23 @@ export function mountRanks(root, page) {
         context.lineTo(box[0], box[1] + size);
         context.fill();
       }
+      if (w <= 4 && (row.missing || row.conflicting || row.far)) small.push(row);
       if (labelled) label(context, row, box, row.missing ? ink('--text') : readableOn(colour(row)));
     }
+    if (small.length <= MOST_RINGS) for (const row of small) enlarge(context, row);
+  }
+
+  /** What would be lost in a cell of a few pixels, in the same shapes but larger. */
+  function enlarge(context, row) {
+    const { x, y } = plan.spot.get(row.rank);
+    const middle = [x + plan.cell.w / 2, y + plan.cell.h / 2];
+    const box = [middle[0] - 4.5, middle[1] - 4.5, 9, 9];
+    context.fillStyle = ink('--panel');
+    context.fillRect(...box);
+    if (row.missing) missingMark(context, box);
+    if (row.conflicting) conflictMark(context, box);
+    context.strokeStyle = ink(row.missing ? '--critical' : row.conflicting ? '--warning' : '--text');
+    context.strokeRect(...box);
   }
 
   function label(context, row, [x, y, w, h], fill) {
@@ -375,13 +405,12 @@ export function mountRanks(root, page) {
   }, on);
   measure.addEventListener('change', draw, on);
   view.addEventListener('change', ({ changed }) => {
-    if (['cursor', 'hover', 'to'].some((key) => changed.has(key))) wish();
+    if (['cursor', 'hover', 'to'].some((key) => changed.has(key))) look();
     if (changed.has('theme') || changed.has('rank') || changed.has('layer')) draw();
   }, on);
   store.addEventListener('change', ({ kinds }) => {
-    if (kinds.has('steps') || kinds.has('manifest')) wish();
+    if (kinds.has('steps') || kinds.has('manifest')) look();
   }, on);
-  wish();
   draw();
 }
 
