@@ -40,7 +40,7 @@ const ICONS = {
 /** A small picture of a severity or state; it is hidden from screen readers, so say it beside. */
 export function icon(name) {
   return shape('svg', { class: `icon icon-${name.toLowerCase()}`, viewBox: '0 0 16 16', 'aria-hidden': 'true' },
-      shape('path', { d: ICONS[name] ?? ICONS.INFO, fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5' }));
+      shape('path', { d: Object.hasOwn(ICONS, name) ? ICONS[name] : ICONS.INFO, fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5' }));
 }
 
 /**

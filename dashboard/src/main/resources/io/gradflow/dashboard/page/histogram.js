@@ -20,13 +20,18 @@ const FORMATS = {
   'float8 e5m2': { largest: 15, normal: -14, subnormal: -16 },
 };
 
+const ALIASES = new Map([
+  ['half', 'float16'], ['fp16', 'float16'], ['f16', 'float16'], ['bf16', 'bfloat16'],
+  ['float', 'float32'], ['fp32', 'float32'], ['f32', 'float32'], ['double', 'float64'], ['fp64', 'float64'], ['f64', 'float64'],
+]);
+
 /** A format by one of its names, e.g. 'bf16', 'torch.float16' or 'float8_e4m3fn'; null if unknown. */
 export function formatOf(dtype) {
   const name = String(dtype ?? '').toLowerCase().replace(/^.*\./, '');
-  if (name in FORMATS) return name;
+  if (Object.hasOwn(FORMATS, name)) return name;
   if (/e4m3/.test(name)) return 'float8 e4m3';
   if (/e5m2/.test(name)) return 'float8 e5m2';
-  return { bf16: 'bfloat16', fp16: 'float16', half: 'float16', f16: 'float16', fp32: 'float32', float: 'float32', f32: 'float32', fp64: 'float64', double: 'float64' }[name] ?? null;
+  return ALIASES.get(name) ?? null;
 }
 
 /**
@@ -36,8 +41,8 @@ export function formatOf(dtype) {
  * @return {largest, normal, subnormal}, whole where the scale is a power of two; null if unknown
  */
 export function limitsOf(format, lossScale) {
+  if (!Object.hasOwn(FORMATS, format ?? '')) return null;
   const limits = FORMATS[format];
-  if (!limits) return null;
   const less = lossScale > 0 && Number.isFinite(lossScale) ? Math.log2(lossScale) : 0;
   return { largest: limits.largest - less, normal: limits.normal - less, subnormal: limits.subnormal - less };
 }
