@@ -216,11 +216,9 @@ export function mountHeader(root, { store, other, view, api, status, signal }) {
 
   const name = element('span', 'name', clean(store.run, 42) + (store.stream === 'main' ? '' : ` · ${clean(store.stream, 20)}`));
   const runState = element('span', 'state');
-  const face = element('span', 'state');
-  face.append(name);
   const runs = chooser({
     label: `Run ${clean(store.run, 80)}: choose another`,
-    face,
+    face: name,
     choose: ({ run, stream }) =>
       view.set({ run, stream, to: null, cursor: null, incident: null, rank: null }, { push: true }),
     current: ({ run, stream }) => run === store.run && stream === store.stream,

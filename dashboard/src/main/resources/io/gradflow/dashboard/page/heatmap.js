@@ -24,6 +24,9 @@ const TILE = 12;
 /** Octaves at the ends of the scale of deviations. */
 const DEVIATION_OCTAVES = 3;
 
+/** CSS pixels from which on rows bear the names of their layers. */
+const NAMED_ROW = 13;
+
 const LOG10_CODE = Math.log10(2) / 128;
 
 function element(tag, className, text) {
@@ -63,6 +66,11 @@ function formatOctaves(octaves) {
     return '–';
   }
   return `${octaves < 0 ? '−' : '+'}${Math.abs(octaves).toFixed(2)} oct`;
+}
+
+/** A layer's name without that of its block in front. */
+function within(name, block) {
+  return name.startsWith(`${block}.`) ? name.slice(block.length + 1) : name;
 }
 
 /** Painted columns of the map: a ring, so that following the newest step paints what is new and nothing else. */
@@ -142,8 +150,7 @@ class Pane {
   #key = '';
   #range = null;
   #rangeAt = 0;
-  #dirtyLow = Infinity;
-  #dirtyHigh = -Infinity;
+  #dirty = [];
   #stale = null;
   #tiles = null;
   #colours = null;
@@ -175,6 +182,7 @@ class Pane {
   #build(root) {
     this.root = element('div');
     const plot = element('div', 'plot');
+    this.plot = plot;
     this.aboveNames = element('div', 'gutter');
     this.above = element('div', 'timeline');
     this.above.style.height = `${ABOVE_HEIGHT}px`;
@@ -202,7 +210,12 @@ class Pane {
     this.tip.hidden = true;
     const incidents = element('span', 'strip-name', 'incidents');
     incidents.style.top = '2px';
-    this.aboveNames.append(incidents);
+    const input = element('span', 'strip-name end', 'input ↓');
+    input.style.bottom = '-1px';
+    this.aboveNames.append(incidents, input);
+    const loss = element('span', 'strip-name end', 'loss ↑');
+    loss.style.top = '-1px';
+    this.belowNames.append(loss);
     BELOW_NAMES.forEach((name, i) => {
       const label = element('span', 'strip-name', name);
       label.style.top = `${i * STRIP - 1}px`;
@@ -254,11 +267,18 @@ class Pane {
       this.#rows = null;
     }
     if (event.kinds.has('steps')) {
-      this.#dirtyLow = Math.min(this.#dirtyLow, event.from);
-      this.#dirtyHigh = Math.max(this.#dirtyHigh, event.to);
+      this.#dirty.push({ from: event.from, to: event.to });
+    }
+    if (event.kinds.has('loading')) {
+      this.#want();
     }
     this.#decorate = true;
     wake();
+  }
+
+  #want() {
+    const { from, to } = this.#view.visible(this.#store);
+    this.#store.want(from, to);
   }
 
   #viewed(event) {
@@ -273,8 +293,7 @@ class Pane {
     this.#overlayDue = true;
     if (['to', 'to2', 'span', 'incident', 'theme'].some((key) => changed.has(key))) {
       this.#decorate = true;
-      const { from, to } = this.#view.visible(this.#store);
-      this.#store.want(from, to);
+      this.#want();
     }
     wake();
   }
@@ -345,8 +364,7 @@ class Pane {
       }
       this.#key = key;
       this.#ring.forget();
-      this.#dirtyLow = Infinity;
-      this.#dirtyHigh = -Infinity;
+      this.#dirty = [];
       this.#compose = true;
     }
     if (this.#scale === null || this.#scale.firstColumn !== scale.firstColumn || this.#scale.perPixel !== scale.perPixel) {
@@ -383,26 +401,13 @@ class Pane {
     }
     this.#rangeAt = now;
     const { from, to } = this.#view.visible(this.#store);
-    const usual = [];
-    const stepBy = Math.max(1, Math.floor((to - from) / 60));
-    for (let step = from; step <= to; step += stepBy) {
-      const row = this.#store.row(this.#store.contains(step) ? step : -1);
-      if (row !== null) {
-        const jump = Math.max(1, Math.floor(row.length / 200));
-        for (let i = 0; i < row.length; i += jump) {
-          if (isValue(row[i])) {
-            usual.push(row[i]);
-          }
-        }
-      }
-    }
+    const usual = this.#usual(from, to);
     if (usual.length === 0) {
       return this.#range ?? { low: -4 / LOG10_CODE, high: 2 / LOG10_CODE, empty: true };
     }
-    usual.sort((a, b) => a - b);
     const half = 0.5 / LOG10_CODE;
-    const low = Math.floor(usual[Math.floor(usual.length * 0.005)] / half - 0.2) * half;
-    const high = Math.max(low + 2 * half, Math.ceil(usual[Math.floor((usual.length - 1) * 0.995)] / half + 0.2) * half);
+    const low = Math.floor(usual[Math.floor(usual.length * 0.01)] / half - 0.3) * half;
+    const high = Math.max(low + 2 * half, Math.ceil(usual[Math.floor((usual.length - 1) * 0.99)] / half + 0.3) * half);
     const old = this.#range;
     // A little less of the scale in use is no reason to recolour everything.
     if (old === null || old.empty || low < old.low || high > old.high || low - old.low + old.high - high > 2.5 * half) {
@@ -410,6 +415,27 @@ class Pane {
       this.root.dispatchEvent(new CustomEvent('range', { bubbles: true }));
     }
     return this.#range;
+  }
+
+  /** Median codes of a sample of layers over a sample of the steps, ascending: a fault of some steps does not move them. */
+  #usual(from, to) {
+    const rows = [];
+    const jump = Math.max(1, Math.floor((to - from) / 40));
+    for (let step = to; step >= from && rows.length < 40; step -= jump) {
+      const row = this.#store.row(this.#stride === 1 ? step : this.#store.nearest(step));
+      if (row !== null) {
+        rows.push(row);
+      }
+    }
+    const medians = [];
+    const layers = this.#store.layers.length;
+    for (let i = 0; i < layers; i += Math.ceil(layers / 200)) {
+      const codes = rows.map((row) => row[i]).filter(isValue);
+      if (codes.length > 0) {
+        medians.push(codes.sort((a, b) => a - b)[codes.length >> 1]);
+      }
+    }
+    return medians.sort((a, b) => a - b);
   }
 
   /** Ends of the colour scale as norms. */
@@ -428,27 +454,26 @@ class Pane {
       ring.forget();
     }
     if (ring.empty) {
-      this.#dirtyLow = Infinity;
-      this.#dirtyHigh = -Infinity;
+      this.#dirty = [];
       ring.low = scale.lastColumn + 1;
       ring.high = scale.lastColumn;
     }
     // New steps first, then what has changed, then what has come into sight.
-    if (this.#dirtyHigh >= this.#dirtyLow) {
-      const low = Math.max(ring.low, scale.firstColumn, scale.column(this.#dirtyLow));
-      const high = Math.min(ring.high, scale.lastColumn, scale.columnEnd(this.#dirtyHigh + this.#stride - 1));
-      let column = high;
-      while (column >= low && performance.now() < end) {
-        const first = Math.max(low, column - STRIP_COLUMNS + 1);
-        this.#columns(first, column);
-        painted = true;
-        column = first - 1;
+    while (this.#dirty.length > 0 && performance.now() < end) {
+      // The latest first: most often it is one step.
+      const span = this.#dirty[this.#dirty.length - 1];
+      const low = Math.max(ring.low, scale.firstColumn, scale.column(span.from));
+      const high = Math.min(ring.high, scale.lastColumn, scale.columnEnd(span.to + this.#stride - 1));
+      if (low > high) {
+        this.#dirty.pop();
+        continue;
       }
-      if (column >= low) {
-        this.#dirtyHigh = Math.min(this.#dirtyHigh, scale.stepsOf(column)[1]);
-      } else {
-        this.#dirtyLow = Infinity;
-        this.#dirtyHigh = -Infinity;
+      const first = Math.max(low, high - STRIP_COLUMNS + 1);
+      this.#columns(first, high);
+      painted = true;
+      span.to = scale.stepsOf(first)[0] - this.#stride;
+      if (first === low) {
+        this.#dirty.pop();
       }
     }
     while (ring.high < scale.lastColumn && performance.now() < end) {
@@ -472,7 +497,7 @@ class Pane {
         painted = true;
       }
     }
-    if (!done || this.#dirtyHigh >= this.#dirtyLow) {
+    if (!done || this.#dirty.length > 0) {
       wake();
     }
     return painted;
@@ -692,10 +717,7 @@ class Pane {
         context.fillRect(Math.floor(x + wide) - 1, 0, 1, height);
       }
     }
-    const hovered = store.layerIndex(view.get('hoverLayer'));
-    if (hovered >= 0) {
-      this.#outlineRow(context, hovered, [2, 2]);
-    }
+    this.#pointAt(context, store.layerIndex(view.get('hoverLayer')));
   }
 
   /** Steps at which another attempt begins. */
@@ -728,47 +750,62 @@ class Pane {
     context.setLineDash([]);
   }
 
+  /** Ticks at both ends of the layer's row. */
+  #pointAt(context, layer) {
+    const band = layer < 0 ? undefined : this.#bands.bandOf[layer];
+    if (band === undefined || band < 0) {
+      return;
+    }
+    const y = Math.round((this.#bands.top[band] + this.#bands.top[band + 1]) / 2);
+    for (const [colour, tall, wide] of [['#000', 4, 14], ['#fff', 2, 13]]) {
+      context.fillStyle = colour;
+      context.fillRect(0, y - tall / 2, wide, tall);
+      context.fillRect(this.overlay.width - wide, y - tall / 2, wide, tall);
+    }
+  }
+
   #drawGutter() {
-    const { blocks, count } = this.#rows;
-    const ratio = this.#deviceHeight / this.stage.clientHeight;
-    const rowHeight = this.stage.clientHeight / Math.max(1, count);
+    const { blocks, count, start, members } = this.#rows;
+    const height = this.stage.clientHeight;
+    const rowHeight = height / Math.max(1, count);
     const focused = this.gutter.contains(document.activeElement) ? document.activeElement.dataset.block : null;
+    const names = rowHeight >= NAMED_ROW;
+    this.plot.classList.toggle('named', names);
     this.gutter.replaceChildren();
-    const end = (text, top) => {
-      const label = element('span', 'end', text);
-      label.style.top = top;
-      return label;
+    const place = (node, middle) => {
+      node.style.top = `${Math.max(0, Math.min(middle - 7, height - 14))}px`;
+      this.gutter.append(node);
     };
-    this.gutter.append(end('input ↓', '0'));
-    const bottom = element('span', 'end', 'loss ↑');
-    bottom.style.bottom = '0';
-    const limit = this.stage.clientHeight - 30;
-    let free = 15;
+    let free = 0;
     for (const block of blocks) {
-      const middle = (block.row + block.rows / 2) * rowHeight;
-      const top = Math.max(free, Math.min(middle - 7, limit));
-      if (block.layers < 2 && !block.folded && block.name !== '' && rowHeight < 3) {
+      const middle = (block.row + (names ? 0.5 : block.rows / 2)) * rowHeight;
+      const end = (block.row + block.rows) * rowHeight;
+      const at = Math.max(middle, free + 7);
+      if (at > Math.max(middle + 7, end) || at > height - 6) {
         continue;
       }
-      if (top > middle + Math.max(7, (block.rows * rowHeight) / 2) || top > limit) {
-        continue;
-      }
-      const button = element('button', '', clean(block.name || '(no block)', 16));
+      const button = element('button', 'block', clean(block.name || '(no block)', 16));
       button.type = 'button';
       button.title = `${clean(block.name, 500)}: ${block.layers} layers. ${block.folded ? 'Unfold' : 'Fold into one row'}`;
       button.setAttribute('aria-expanded', String(!block.folded));
       button.dataset.block = block.name;
-      button.style.top = `${top}px`;
       button.addEventListener('click', () => this.fold(block.name));
-      this.gutter.append(button);
+      place(button, at);
       if (block.name === focused) {
         button.focus();
       }
-      free = top + 15;
+      free = at + 8;
     }
-    this.gutter.append(bottom);
-    if (ratio <= 0) {
-      this.gutter.replaceChildren();
+    if (names) {
+      for (const block of blocks) {
+        for (let row = block.row; row < block.row + block.rows; row++) {
+          const layer = this.#store.layers[members[start[row]]];
+          const label = block.folded && block.layers > 1 ? `${block.layers} layers` : within(layer.name, block.name);
+          const node = element('span', 'layer', clean(label, 18));
+          node.title = clean(layer.name, 500);
+          place(node, (row + 0.5) * rowHeight);
+        }
+      }
     }
   }
 
@@ -1163,8 +1200,8 @@ function drawLegend(legend, mode, ends) {
   const bar = element('i');
   bar.style.backgroundImage = gradient(mode);
   if (mode === 'norm') {
-    const [low, high] = ends ?? [NaN, NaN];
-    ramp.append(element('span', '', `L2 norm ≤ ${formatNorm(low)}`), bar, element('span', '', `≥ ${formatNorm(high)}`));
+    const [low, high] = (ends ?? [null, null]).map(formatNorm);
+    ramp.append(element('span', '', `L2 norm ≤ ${low}`), bar, element('span', '', `≥ ${high}`));
   } else {
     const factor = 2 ** DEVIATION_OCTAVES;
     ramp.append(element('span', '', `≤ usual ÷ ${factor}`), bar, element('span', '', `≥ usual × ${factor}`));
