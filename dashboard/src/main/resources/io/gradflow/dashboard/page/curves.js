@@ -1,7 +1,7 @@
 // Loss, global norm, learning rate and the pinned layer's norm over steps.
 
 import uPlot from './vendor/uplot/uPlot.js';
-import { MISSING, UNPLACED, isValue, markOf, normOf } from './cells.js';
+import { INF, NAN, ZERO, isValue, markOf, normOf } from './cells.js';
 import { clean, formatNorm, formatStep } from './scale.js';
 import { ink } from './colours.js';
 import { drawer, element } from './forms.js';
@@ -54,9 +54,9 @@ export function plotted(column, indices, log) {
 /** The four charts: names of columns, of which the second is drawn dashed. */
 const CHARTS = [
   { id: 'loss', title: 'Loss', log: false, series: [['loss', 'loss'], ['validationLoss', 'validation']] },
-  { id: 'norm', title: 'Global norm', log: true, series: [['globalNorm', 'norm']], bad: 'nonFinite' },
+  { id: 'norm', title: 'Global norm', log: true, series: [['globalNorm', 'norm']], flag: 'nonFinite' },
   { id: 'rate', title: 'Learning rate', log: false, series: [['learningRate', 'rate']] },
-  { id: 'layer', title: 'Pinned layer', log: true, series: [['layer', 'norm']], bad: 'nonFinite' },
+  { id: 'layer', title: 'Pinned layer', log: true, series: [['layer', 'norm']] },
 ];
 
 export function mountCurves(root, page) {
@@ -73,33 +73,38 @@ export function mountCurves(root, page) {
     const empty = element('p', { class: 'curve-empty dim', hidden: true });
     const cell = element('figure', { class: 'curve' }, element('figcaption', {}, name, ' ', value), box, empty);
     grid.append(cell);
-    return { ...chart, value, name, box, empty, cell, plot: null, bads: [], shape: '' };
+    return { ...chart, value, name, box, empty, plot: null, bad: [], zero: [], shape: '' };
   });
 
-  /** Columns of a chart in a pane, decimated: {step, [name]…, bad: steps}. */
+  /** Columns of a chart in a pane, decimated: {step, values, bad: steps that are not finite, zero: steps of exactly zero}. */
   function columnsOf(chart, pane, buckets) {
     const { from, to } = view.visible(pane);
     if (chart.id !== 'layer') {
       const names = chart.series.map(([name]) => name);
-      const columns = pane.columns(chart.bad ? [...names, chart.bad] : names, from, to);
-      return reduce(chart, columns, names, buckets, (i) => chart.bad !== undefined && columns[chart.bad][i] === 1);
+      const columns = pane.columns(chart.flag ? [...names, chart.flag] : names, from, to);
+      return reduce(chart, columns, names, buckets, (i) => chart.flag !== undefined && columns[chart.flag][i] === 1);
     }
     const index = pane.layerIndex(view.get('layer'));
     if (index < 0) return null;
     const series = pane.layerSeries(index, from, to);
     const layer = Float64Array.from(series.code, (c) => (isValue(c) ? normOf(c) : NaN));
     return reduce(chart, { step: series.step, layer }, ['layer'], buckets,
-        (i) => !isValue(series.code[i]) && series.code[i] !== MISSING && series.code[i] !== UNPLACED);
+        (i) => series.code[i] === NAN || series.code[i] === INF, (i) => series.code[i] === ZERO);
   }
 
-  function reduce(chart, columns, names, buckets, isBad) {
+  function reduce(chart, columns, names, buckets, isBad, isZero = () => false) {
     const kept = keepIndices(columns.step, names.map((name) => columns[name]), buckets);
     const bad = [];
-    columns.step.forEach((step, i) => { if (isBad(i)) bad.push(step); });
+    const zero = [];
+    columns.step.forEach((step, i) => {
+      if (isBad(i)) bad.push(step);
+      if (isZero(i)) zero.push(step);
+    });
     return {
       step: Array.from(kept, (i) => columns.step[i]),
       values: names.map((name) => plotted(columns[name], kept, chart.log)),
       bad,
+      zero,
     };
   }
 
@@ -109,7 +114,7 @@ export function mountCurves(root, page) {
     for (const chart of charts) {
       const found = stores.map((pane) => columnsOf(chart, pane, Math.max(100, width)));
       const known = found.filter((c) => c !== null);
-      const any = known.some((c) => c.values.some((v) => v.some((x) => x !== null)) || c.bad.length > 0);
+      const any = known.some((c) => c.values.some((v) => v.some((x) => x !== null)) || c.bad.length + c.zero.length > 0);
       chart.box.hidden = !any;
       chart.empty.hidden = any;
       if (!any) {
@@ -124,7 +129,8 @@ export function mountCurves(root, page) {
       const tables = found.map((c, i) => c && [i === 0 ? c.step : c.step.map((s) => s - shift), ...c.values]);
       const blank = () => [[], ...chart.series.map(() => [])];
       const data = tables.length === 1 ? tables[0] : uPlot.join(tables.map((t) => t ?? blank()));
-      chart.bads = found[0]?.bad ?? [];
+      chart.bad = found[0]?.bad ?? [];
+      chart.zero = found[0]?.zero ?? [];
       ensure(chart, width);
       chart.plot.batch(() => {
         chart.plot.setData(data, false);
@@ -200,7 +206,7 @@ export function mountCurves(root, page) {
     u.over.addEventListener('dblclick', () => view.set({ to: null, span: 600 }, { push: true }));
   }
 
-  /** The cursor's line, and marks at the top where there is no number to draw. */
+  /** The cursor's line, crosses at the top where a value is not finite, ticks at the foot where it is zero. */
   function overlay(u, chart) {
     const { ctx } = u;
     const ratio = devicePixelRatio || 1;
@@ -219,21 +225,19 @@ export function mountCurves(root, page) {
       ctx.lineTo(x, top + height);
       ctx.stroke();
     }
-    ctx.strokeStyle = ink('--nan');
     ctx.lineWidth = 1.5 * ratio;
-    let last = -Infinity;
-    for (const bad of chart.bads) {
-      const x = u.valToPos(bad, 'x', true);
-      if (x - last < 3 * ratio) continue;
-      last = x;
-      const r = 3 * ratio;
+    const r = 3 * ratio;
+    ctx.strokeStyle = ink('--dim');
+    spaced(u, chart.zero, r, (x) => ctx.strokeRect(x - 1, top + height - 2 * r, 2, 2 * r));
+    ctx.strokeStyle = ink('--nan');
+    spaced(u, chart.bad, 2 * r, (x) => {
       ctx.beginPath();
       ctx.moveTo(x - r, top - r);
       ctx.lineTo(x + r, top + r);
       ctx.moveTo(x + r, top - r);
       ctx.lineTo(x - r, top + r);
       ctx.stroke();
-    }
+    });
     ctx.restore();
   }
 
@@ -258,7 +262,7 @@ export function mountCurves(root, page) {
     }
     return chart.series.map(([name, label], i) => {
       if (i > 0 && Number.isNaN(pane.value(name, step))) return '';
-      const bad = chart.bad && pane.value(chart.bad, step) === 1;
+      const bad = chart.flag && pane.value(chart.flag, step) === 1;
       const value = bad ? 'not finite' : Number.isNaN(pane.value(name, step)) ? '–' : formatNorm(pane.value(name, step));
       return i > 0 ? `, ${label} ${value}` : value;
     }).join('');
@@ -276,6 +280,17 @@ export function mountCurves(root, page) {
   }
   signal.addEventListener('abort', () => charts.forEach((chart) => chart.plot?.destroy()));
   draw();
+}
+
+/** Calls visit(x) for steps that are at least so far apart on the canvas. */
+function spaced(u, steps, least, visit) {
+  let last = -Infinity;
+  for (const step of steps) {
+    const x = u.valToPos(step, 'x', true);
+    if (x - last < least) continue;
+    last = x;
+    visit(x);
+  }
 }
 
 function room(low, high) {

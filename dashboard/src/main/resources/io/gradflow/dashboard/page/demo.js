@@ -36,6 +36,8 @@ export function mountDemo(root, page) {
   const again = element('button', { type: 'button', onclick: () => send(again, restart) }, 'New run');
   const named = (label, control) => element('label', { class: 'control' }, `${label} `, control);
   root.className = 'demo';
+  root.setAttribute('role', 'region');
+  root.setAttribute('aria-label', 'Demo');
   root.append(
       element('h2', {}, 'Demo'), says,
       element('div', { class: 'controls' }, named('scenario', scenario), named('layer', layer), named('rank', rank), strike,

@@ -56,7 +56,7 @@ function kindsOf(layers) {
 }
 
 export function mountProfile(root, page) {
-  const { store, view, signal } = page;
+  const { store, other, view, signal } = page;
   const on = { signal };
   const quantity = choice([['rms', 'RMS'], ['norm', 'L2 norm']], 'rms', { 'aria-label': 'Quantity' });
   const kindBox = element('fieldset', { class: 'toggles' }, element('legend', { class: 'for-readers' }, 'Kinds of layers'));
@@ -68,7 +68,7 @@ export function mountProfile(root, page) {
   const readout = element('p', { class: 'reading' });
   const legend = element('p', { class: 'note' },
       key('key-line', 'at the cursor'), key('key-band', `5th to 95th percentile of ${BAND_STEPS} steps before`),
-      key('key-base', 'baseline, their median'), key('key-fit', 'fitted slope'), ' Marks at the foot: NaN, Inf, 0 exactly zero, ? no norm, – missing.');
+      key('key-base', 'baseline, their median'), key('key-fit', 'fitted slope'), other ? key('key-other', 'the other run, layers of the same name') : '', ' Marks at the foot: NaN, Inf, 0 exactly zero, ? no norm, – missing.');
   const table = layerTable({ view, pin, signal });
   table.root.hidden = true;
   root.append(
@@ -111,6 +111,20 @@ export function mountProfile(root, page) {
       } });
       return element('label', {}, box, name.toLowerCase());
     }));
+  }
+
+  /** The other run's layers of the same names at its own cursor, and its own trend over depth. */
+  function secondRun(less, rms) {
+    const row = other.row(other.nearest(view.step(other)));
+    if (row === null) return null;
+    const x = layers.map((layer, i) => {
+      const index = other.layerIndex(layer.name);
+      return index < 0 ? NaN : log2Of(row[index]) - less[i];
+    });
+    const weights = byDepth(other.layers, new Set(['WEIGHT'])).filter((l) => l.depth !== null);
+    const fit = depthFit(
+        weights.map((l) => log2Of(row[l.index]) - (rms ? Math.log2(Math.max(1, l.elements)) / 2 : 0)), weights.map((l) => l.depth));
+    return { x, fit };
   }
 
   function rowsBefore() {
@@ -159,8 +173,9 @@ export function mountProfile(root, page) {
     const published = rms && signalsOf === step && signals?.depthT !== null && signals?.depthT !== undefined;
     const fit = published ? { ...fitted, slope: signals.depthSlope, t: signals.depthT, drop: signals.depthDrop } : fitted;
     const boundary = steepestBoundary(wx, wd);
+    const second = other && secondRun(less, rms);
     return {
-      codes, x, fit, published, depthKnown,
+      codes, x, fit, second, published, depthKnown,
       low: minus(band.low), middle: minus(band.middle), high: minus(band.high),
       deviation: x.map((v, i) => v - (band.middle[i] - less[i])),
       weights,
@@ -183,6 +198,7 @@ export function mountProfile(root, page) {
     words.replaceChildren(
         element('span', {}, depthSentence(label, model.fit)), ' ',
         breakSentence(model.boundary, (i) => clean(layers[i].block ?? layers[i].name, 40)),
+        model.second ? element('span', { class: 'dim' }, ` Other run, ${clean(other.run, 40)}: ${depthSentence(label, model.second.fit)}`) : '',
         bad.length ? element('strong', {}, ` ${bad.map(([n, name]) => `${counted(n, 'layer')} ${{ 0: 'exactly zero', '?': 'without a norm', '–': 'missing' }[name] ?? name}`).join(', ')}.`) : '');
     paint();
     tell();
@@ -194,7 +210,7 @@ export function mountProfile(root, page) {
     const inner = width - PLOT.left - PLOT.right;
     const n = layers.length;
     const values = [];
-    for (const column of [model.x, model.low, model.high]) for (const v of column) if (Number.isFinite(v)) values.push(v);
+    for (const column of [model.x, model.low, model.high, model.second?.x ?? []]) for (const v of column) if (Number.isFinite(v)) values.push(v);
     const sorted = Float64Array.from(values).sort();
     let [low, high] = sorted.length ? [sorted[0], sorted[sorted.length - 1]] : [-1, 1];
     const room = Math.max((high - low) * 0.06, 0.5);
@@ -234,6 +250,8 @@ export function mountProfile(root, page) {
     if (dense) points(context, g, model.middle, ink('--dim'), 0.6);
     else line(context, g, model.middle, ink('--dim'), [3, 3], 1);
     fitLine(context, g);
+    if (model.second && dense) points(context, g, model.second.x, ink('--series3'), 0.9);
+    else if (model.second) line(context, g, model.second.x, ink('--series3'), [5, 3], 1.4);
     if (!dense) line(context, g, model.x, ink('--series1'), [], 1.6);
     points(context, g, model.x, ink('--series1'), dense ? 1.1 : 3);
     boundaryMark(context, g);
@@ -451,7 +469,7 @@ export function mountProfile(root, page) {
     draw();
   }, on);
   view.addEventListener('change', ({ changed }) => {
-    if (['cursor', 'hover', 'to', 'theme'].some((k) => changed.has(k))) draw();
+    if (['cursor', 'hover', 'to', 'theme'].some((k) => changed.has(k)) || (other && changed.has('to2'))) draw();
     else if (changed.has('layer') || changed.has('hoverLayer')) {
       again();
       table.refresh();
@@ -461,6 +479,9 @@ export function mountProfile(root, page) {
     const at = view.step(store);
     const near = what.has('steps') && !(to < at - BAND_STEPS || from > at) ;
     if (near || what.has('manifest') || (step < 0 && what.has('steps'))) draw();
+  }, on);
+  other?.addEventListener('change', ({ kinds: what }) => {
+    if (what.has('steps') || what.has('manifest')) draw();
   }, on);
   draw();
 }
