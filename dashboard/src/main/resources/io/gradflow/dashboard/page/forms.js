@@ -40,7 +40,7 @@ const ICONS = {
 /** A small picture of a severity or state; it is hidden from screen readers, so say it beside. */
 export function icon(name) {
   return shape('svg', { class: `icon icon-${name.toLowerCase()}`, viewBox: '0 0 16 16', 'aria-hidden': 'true' },
-      shape('path', { d: ICONS[name] ?? ICONS.INFO, fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5' }));
+      shape('path', { d: Object.hasOwn(ICONS, name) ? ICONS[name] : ICONS.INFO, fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5' }));
 }
 
 /**
@@ -76,32 +76,68 @@ export function surface(canvas, width, height) {
   return context;
 }
 
-/** Reads JSON; throws an Error with the server's own line, or with what the network said. */
-export async function read(path, parameters = {}, signal = undefined) {
-  const query = new URLSearchParams(
-      Object.entries(parameters).filter(([, v]) => v !== null && v !== undefined)).toString();
-  return answer(await fetch(query ? `${path}?${query}` : path, { signal }));
+/**
+ * Draws what is asked for at most once a frame, and only while root is on the screen; what is asked
+ * meanwhile is drawn when it comes back.
+ *
+ * @return the function that asks
+ */
+export function drawer(root, draw, signal) {
+  let visible = false;
+  let owed = true;
+  const paint = oncePerFrame(() => {
+    if (signal.aborted) return;
+    owed = !visible;
+    if (visible) draw();
+  });
+  const watch = new IntersectionObserver((entries) => {
+    visible = entries[entries.length - 1].isIntersecting;
+    if (visible && owed) paint();
+  }, { rootMargin: '100px' });
+  watch.observe(root);
+  const size = new ResizeObserver(paint);
+  size.observe(root);
+  signal.addEventListener('abort', () => {
+    watch.disconnect();
+    size.disconnect();
+  });
+  return paint;
 }
 
-/** Posts JSON; returns what came back, or throws an Error with the server's own line. */
-export async function post(path, body) {
-  return answer(await fetch(path, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'X-Gradflow': 'page' },
-    body: JSON.stringify(body),
-  }));
-}
-
-async function answer(response) {
-  const text = await response.text();
-  let value = null;
-  try {
-    value = text ? JSON.parse(text) : null;
-  } catch {
-    throw new Error(`${response.url}: expected JSON, got ${text.slice(0, 80)}`);
-  }
-  if (!response.ok) throw new Error(value?.error ?? `${response.url}: ${response.status} ${response.statusText}`);
-  return value;
+/**
+ * Keeps what load(key) returns for the key that is wanted now: one request at a time, at least so
+ * many ms between two, the newest wish next.
+ *
+ * @param wanted returns the key, null: nothing is
+ * @param show takes (value, key), or (null, key, error)
+ * @return the function to call when the wish may have changed
+ */
+export function latest({ wanted, load, show, pause, signal }) {
+  let shown = null;
+  let busy = false;
+  let timer = null;
+  let free = 0;
+  const next = () => {
+    timer = null;
+    const key = wanted();
+    if (busy || key === null || key === shown || signal.aborted) return;
+    busy = true;
+    shown = key;
+    load(key).then((value) => show(value, key), (error) => {
+      if (error.name !== 'AbortError') show(null, key, error);
+    }).finally(() => {
+      busy = false;
+      free = performance.now() + pause();
+      wish();
+    });
+  };
+  const wish = () => {
+    if (timer === null && !busy && !signal.aborted && wanted() !== shown) {
+      timer = setTimeout(next, Math.max(80, free - performance.now()));
+    }
+  };
+  signal.addEventListener('abort', () => clearTimeout(timer));
+  return wish;
 }
 
 /** Says something at the foot of the page: news go by themselves, errors stay until closed. */

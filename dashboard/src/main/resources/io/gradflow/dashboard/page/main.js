@@ -63,7 +63,6 @@ function show() {
   }
   const abort = new AbortController();
   const store = new RunStore(view.get('run'), view.get('stream'));
-  const twin = view.get('run2') === store.run && view.get('stream2') === store.stream;
   const other = view.get('run2') === null ? null : new RunStore(view.get('run2'), view.get('stream2'));
   const stores = other === null ? [store] : [store, other];
   mounted = { key, abort, stores };
@@ -74,7 +73,7 @@ function show() {
   for (const [id, mountView] of Object.entries(VIEWS)) {
     mount(document.getElementById(id), mountView, page);
   }
-  live.follow(twin ? [store, other] : stores);
+  live.follow(stores);
 }
 
 function applyTheme() {

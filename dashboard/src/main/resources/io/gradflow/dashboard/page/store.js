@@ -1,7 +1,7 @@
 /** What is known of one run's stream: steps, cells, incidents, events; kept current by one event stream for all. */
 
 import * as api from './api.js';
-import { INF, MISSING, NAN, isValue, PER_OCTAVE } from './cells.js';
+import { INF, MISSING, PER_OCTAVE, isValue } from './cells.js';
 import { Blocks } from './pyramid.js';
 
 export const CLOSED_BY = ['COMPLETE', 'QUORUM', 'TIMEOUT', 'FINISHED'];
@@ -140,6 +140,9 @@ export class RunStore extends EventTarget {
 
   /** Nearest step held at or before, else the next one after; -1 while none is held. */
   nearest(step) {
+    if (this.contains(step)) {
+      return step;
+    }
     let after = -1;
     for (let i = this.#bases.length - 1; i >= 0; i--) {
       const chunk = this.#chunks.get(this.#bases[i]);
@@ -242,6 +245,22 @@ export class RunStore extends EventTarget {
     return isValue(code) ? code / PER_OCTAVE - this.baseline(step, layer) : NaN;
   }
 
+  /** Steps between one that is published and the next, by the last few. */
+  get stride() {
+    let before = NaN;
+    let stride = Infinity;
+    this.each(this.last - 20 * CHUNK, this.last, (chunk, row, step) => {
+      stride = Math.min(stride, step - before || Infinity);
+      before = step;
+    });
+    return Number.isFinite(stride) ? stride : 1;
+  }
+
+  /** Whether all that was published at the step is held. */
+  whole(step) {
+    return step >= this.first && step <= this.last && (step >= this.#wholeFrom || this.#chunk(step)?.whole === true);
+  }
+
   /** Steps a second over the last few steps; NaN while unknown. */
   get stepRate() {
     const times = this.columns(['writtenAt'], this.last - 60, this.last).writtenAt.filter(Number.isFinite);
@@ -283,19 +302,11 @@ export class RunStore extends EventTarget {
     return found;
   }
 
-  /** Brings the deviations of a chunk, and what they rest on, up to date. */
   #deviate(chunk) {
-    const before = this.#chunks.get(chunk.base - CHUNK);
-    const pending = [chunk];
-    let older = before;
-    while (older !== undefined && !older.deviations?.done(older)) {
-      pending.push(older);
-      older = this.#chunks.get(older.base - CHUNK);
-    }
-    for (const next of pending.reverse()) {
-      next.deviations ??= new Deviations(next);
-      next.deviations.update(next, this.#chunks.get(next.base - CHUNK)?.deviations ?? null);
-    }
+    chunk.deviations ??= new Deviations(chunk.layers);
+    chunk.deviations.update(chunk, (visit) =>
+      this.each(chunk.base - BASELINE_STEPS, chunk.base - 1, (before, row) => visit(before.cells, row * before.layers)),
+    );
   }
 
   // Filling.
@@ -311,10 +322,10 @@ export class RunStore extends EventTarget {
     this.#touch('loading');
     try {
       const manifest = await api.get('manifest', key, { signal });
+      this.#clear();
       this.#manifest(manifest);
       this.error = null;
       this.#details.clear();
-      this.#clear();
       for (const wait of this.#waiting.splice(0)) {
         this.#step(wait);
       }
@@ -442,13 +453,11 @@ export class RunStore extends EventTarget {
     }
   }
 
+  /** The deviations of what rests on the slot are out of date. */
   #undeviate(base, slot) {
-    const chunk = this.#chunks.get(base);
-    if (chunk.deviations?.dirty(slot)) {
-      for (const later of this.#bases) {
-        if (later > base) {
-          this.#chunks.get(later).deviations?.dirty(0);
-        }
+    if (this.#chunks.get(base).deviations?.dirty(slot) !== false) {
+      for (let later = base + CHUNK; later < base + CHUNK + BASELINE_STEPS; later += CHUNK) {
+        this.#chunks.get(later)?.deviations?.dirty(0);
       }
     }
   }
@@ -685,79 +694,76 @@ function without(chunk, from) {
 
 /** Deviations of a chunk's cells from their baselines, in codes, marks as they are. */
 class Deviations {
-  constructor(chunk) {
+  #next = 0;
+
+  constructor(layers) {
     this.cells = new Int16Array(0);
-    this.blocks = new Blocks(CHUNK, chunk.layers);
-    this.sum = new Float32Array(chunk.layers);
-    this.weight = new Float32Array(chunk.layers);
-    this.next = 0;
+    this.blocks = new Blocks(CHUNK, layers);
+    this.sum = new Float32Array(layers);
+    this.weight = new Float32Array(layers);
   }
 
-  /** Whether there is nothing to do. */
-  done(chunk) {
-    for (let slot = this.next; slot < CHUNK; slot++) {
-      if (chunk.slots[slot] >= 0) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  /** The slot has changed; whether what has been done rests on it. */
+  /** The slot has changed; whether what has been computed rests on it. */
   dirty(slot) {
-    if (slot >= this.next) {
+    if (slot >= this.#next) {
       return false;
     }
-    this.next = 0;
+    this.#next = 0;
     return true;
   }
 
+  /** Computes what is new; `before` calls its argument with cells and offset of each earlier step that counts. */
   update(chunk, before) {
-    const layers = chunk.layers;
+    const { layers } = chunk;
     if (this.cells.length < chunk.cells.length) {
       const cells = new Int16Array(chunk.cells.length);
       cells.set(this.cells);
       this.cells = cells;
     }
-    if (this.next === 0) {
-      if (before === null) {
-        this.sum.fill(0);
-        this.weight.fill(0);
-      } else {
-        this.sum.set(before.sum);
-        this.weight.set(before.weight);
-      }
+    if (this.#next === 0) {
+      this.sum.fill(0);
+      this.weight.fill(0);
+      before((cells, at) => this.#remember(cells, at, layers));
     }
-    let done = this.next;
-    for (let slot = this.next; slot < CHUNK; slot++) {
+    let next = this.#next;
+    for (let slot = next; slot < CHUNK; slot++) {
       const row = chunk.slots[slot];
-      if (row < 0) {
-        continue;
+      if (row >= 0) {
+        this.#measure(chunk.cells, row * layers, layers);
+        this.#remember(chunk.cells, row * layers, layers);
+        this.blocks.dirty(slot);
+        next = slot + 1;
       }
-      const at = row * layers;
-      for (let i = 0; i < layers; i++) {
-        const code = chunk.cells[at + i];
-        if (isValue(code)) {
-          const weight = this.weight[i];
-          const off = weight > 0 ? Math.round(code - this.sum[i] / weight) : 0;
-          this.cells[at + i] = off > 32000 ? 32000 : off < -32000 ? -32000 : off;
-          this.sum[i] = this.sum[i] * MEMORY + code;
-          this.weight[i] = weight * MEMORY + 1;
-        } else {
-          this.cells[at + i] = code;
-        }
-      }
-      this.blocks.dirty(slot);
-      done = slot + 1;
     }
-    this.next = done;
+    this.#next = next;
     this.blocks.update(chunk.slots, this.cells);
   }
-}
 
-/** Whether the code is of a gradient that is not finite. */
-export function isBroken(code) {
-  return code === NAN || code === INF;
+  #measure(cells, at, layers) {
+    const { sum, weight } = this;
+    for (let i = 0; i < layers; i++) {
+      const code = cells[at + i];
+      if (!isValue(code)) {
+        this.cells[at + i] = code;
+      } else if (weight[i] === 0) {
+        this.cells[at + i] = 0;
+      } else {
+        const off = Math.round(code - sum[i] / weight[i]);
+        this.cells[at + i] = off > 32000 ? 32000 : off < -32000 ? -32000 : off;
+      }
+    }
+  }
+
+  #remember(cells, at, layers) {
+    const { sum, weight } = this;
+    for (let i = 0; i < layers; i++) {
+      const code = cells[at + i];
+      if (isValue(code)) {
+        sum[i] = sum[i] * MEMORY + code;
+        weight[i] = weight[i] * MEMORY + 1;
+      }
+    }
+  }
 }
 
 const TYPES = ['hello', 'step', 'rewind', 'incident', 'verdict', 'event', 'manifest', 'reset', 'pulse'];
@@ -785,9 +791,14 @@ export class Live {
       return;
     }
     const query = new URLSearchParams();
-    for (const store of this.#stores) {
-      query.append('run', store.run);
-      query.append('stream', store.stream);
+    const seen = new Set();
+    for (const { run, stream } of this.#stores) {
+      const key = JSON.stringify([run, stream]);
+      if (!seen.has(key)) {
+        seen.add(key);
+        query.append('run', run);
+        query.append('stream', stream);
+      }
     }
     if (this.#id !== null) {
       query.set('after', this.#id);

@@ -109,7 +109,7 @@ export class View extends EventTarget {
 
   /** Visible steps of the store's pane, both ends included. */
   visible(store) {
-    const to = this.#state[this.#isSecond(store) ? 'to2' : 'to'] ?? Math.max(store.last, 0);
+    const to = this.#state[this.#isSecond(store) ? 'to2' : 'to'] ?? Math.max(store.last, this.#state.span - 1);
     return { from: to - this.#state.span + 1, to };
   }
 

@@ -8,11 +8,11 @@ export const OCTAVES_PER_DECADE = Math.log2(10);
 /** The t statistic from which a slope is called a trend, as the detectors of depth have it. */
 export const TREND_T = 4;
 
-/** A whole number with its thousands apart; an en dash for what is unknown. */
+/** A whole number, thin spaces between its thousands; an en dash for what is unknown. */
 export function count(n) {
   if (n === null || n === undefined || Number.isNaN(n)) return '–';
   const digits = Math.abs(Math.round(n)).toString();
-  return (n < 0 ? MINUS : '') + digits.replace(/\B(?=(\d{3})+(?!\d))/g, ',');
+  return (n < 0 ? MINUS : '') + digits.replace(/\B(?=(\d{3})+(?!\d))/g, '\u202f');
 }
 
 /** A number to so many significant digits; 'NaN' and infinities by name, an en dash for null. */
@@ -77,21 +77,23 @@ export function kindName(kind) {
   return (words.charAt(0).toUpperCase() + words.slice(1)).replace('Non finite', 'Non-finite');
 }
 
+const CAUSES = new Map([
+  ['DATA', 'data: what ranks were fed'],
+  ['NUMERIC', 'numeric: range and precision of number formats'],
+  ['OPTIMISER', 'optimiser: how the training is set up and driven'],
+  ['DELIVERY', 'delivery: what does not arrive, or arrives twice'],
+  ['HARDWARE', 'hardware: a machine that computes or communicates wrongly'],
+]);
+
 /** Who should look, by the class of the cause. */
 export function causeName(cause) {
-  return {
-    DATA: 'data: what ranks were fed',
-    NUMERIC: 'numeric: range and precision of number formats',
-    OPTIMISER: 'optimiser: how the training is set up and driven',
-    DELIVERY: 'delivery: what does not arrive, or arrives twice',
-    HARDWARE: 'hardware: a machine that computes or communicates wrongly',
-  }[cause] ?? String(cause);
+  return CAUSES.get(cause) ?? String(cause);
 }
 
-const VERDICTS = { TRUE: 'true fault', FALSE: 'no fault', EXPECTED: 'expected' };
+const VERDICTS = new Map([['TRUE', 'true fault'], ['FALSE', 'no fault'], ['EXPECTED', 'expected']]);
 
 export function verdictName(verdict) {
-  return VERDICTS[verdict] ?? String(verdict);
+  return VERDICTS.get(verdict) ?? String(verdict);
 }
 
 /** 2^octaves as a factor: '18' for 4.17, '1/18' for -4.17. */
@@ -130,14 +132,6 @@ export function breakSentence(boundary, nameOf) {
   return `It breaks between ${nameOf(boundary.lossSide)} and ${nameOf(boundary.inputSide)}: `
       + `${number(boundary.fall, 2)} octaves beyond the slope elsewhere, from which layers scatter by `
       + `${number(boundary.scatter, 2)}.`;
-}
-
-/** A name short enough for a label: the middle of a long one goes. */
-export function shortened(name, most) {
-  const points = Array.from(String(name));
-  if (points.length <= most) return points.join('');
-  const tail = Math.ceil((most - 1) * 0.6);
-  return points.slice(0, most - 1 - tail).join('') + '…' + points.slice(points.length - tail).join('');
 }
 
 /** The address of a kind's section in the runbook; null without a runbook. */
