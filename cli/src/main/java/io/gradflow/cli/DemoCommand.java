@@ -1,10 +1,13 @@
 package io.gradflow.cli;
 
+import io.gradflow.dashboard.Dashboard;
+import io.gradflow.dashboard.DemoControl;
 import io.gradflow.training.Fault;
 import io.gradflow.training.Scenario;
 import io.gradflow.training.TrainingPolicy;
 import io.gradflow.training.TrainingResult;
 import java.io.PrintWriter;
+import java.net.URI;
 import java.util.Iterator;
 import java.util.Map;
 import java.util.Optional;
@@ -96,6 +99,16 @@ final class DemoCommand implements Callable<Integer> {
           "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
   private Optional<Integer> flinkPort = Optional.empty();
 
+  @Option(
+      names = Ports.PAGE_OPTION,
+      paramLabel = "PORT",
+      description =
+          "The port of gradflow's page (default: 8080, or any free one; headless: no page).")
+  private Optional<Integer> pagePort = Optional.empty();
+
+  @Option(names = "--no-open", description = "Leave the browser alone.")
+  private boolean noOpen;
+
   /** The scenarios' names, for help. */
   static final class ScenarioNames implements Iterable<String> {
     @Override
@@ -109,14 +122,19 @@ final class DemoCommand implements Callable<Integer> {
     DemoPlan plan = plan();
     LocalStack.Settings settings =
         new LocalStack.Settings(Workspace.current(), port(kafkaPort), port(flinkPort), 2, 4);
+    // A port that is taken is found out before anything is started.
+    OptionalInt ofPage =
+        headless && pagePort.isEmpty()
+            ? OptionalInt.empty()
+            : OptionalInt.of(Ports.ofPage(port(pagePort)));
     Progress progress = new Progress(spec.commandLine().getErr());
     try (LocalStack stack = LocalStack.start(settings, progress)) {
       LocalJobs jobs =
           progress.start("jobs", () -> LocalJobs.start(stack), running -> "both running");
       if (headless) {
-        trainOnce(plan, stack, jobs, progress);
+        trainOnce(plan, stack, jobs, ofPage, progress);
       } else {
-        trainUntilInterrupted(plan, stack, jobs);
+        trainUntilInterrupted(plan, stack, jobs, ofPage.getAsInt(), progress);
       }
     }
     return 0;
@@ -147,23 +165,37 @@ final class DemoCommand implements Callable<Integer> {
     return wanted.map(OptionalInt::of).orElse(headless ? OptionalInt.of(0) : OptionalInt.empty());
   }
 
-  private void trainUntilInterrupted(DemoPlan plan, LocalStack stack, LocalJobs jobs)
+  private void trainUntilInterrupted(
+      DemoPlan plan, LocalStack stack, LocalJobs jobs, int pagePort, Progress progress)
       throws InterruptedException {
+    Terminal terminal = new Terminal(spec.commandLine().getOut(), System.getenv());
     try (DemoSession session = DemoSession.begin(plan, stack.kafka().bootstrapServers());
-        RunDisplay display =
-            display(
-                System.getenv(),
-                () -> session.current().snapshot(stack.flink().web(), Optional.empty()))) {
-      session.train(jobs);
+        Dashboard page = page(stack, pagePort, Optional.of(session), progress)) {
+      if (!noOpen && terminal.isLive()) {
+        Browser.open(page.uri());
+      }
+      try (RunDisplay display =
+          display(
+              terminal,
+              () -> session.current().snapshot(stack.flink().web(), Optional.of(page.uri())))) {
+        session.train(jobs);
+      }
     }
   }
 
-  private void trainOnce(DemoPlan plan, LocalStack stack, LocalJobs jobs, Progress progress)
+  private void trainOnce(
+      DemoPlan plan, LocalStack stack, LocalJobs jobs, OptionalInt pagePort, Progress progress)
       throws InterruptedException {
-    try (DemoTraining training = DemoTraining.begin(plan, stack.kafka().bootstrapServers())) {
+    Terminal none = new Terminal(spec.commandLine().getOut(), Map.of());
+    try (DemoTraining training = DemoTraining.begin(plan, stack.kafka().bootstrapServers());
+        Dashboard page =
+            pagePort.isEmpty()
+                ? null
+                : page(stack, pagePort.getAsInt(), Optional.empty(), progress)) {
+      Optional<URI> address = Optional.ofNullable(page).map(Dashboard::uri);
       TrainingResult result;
       try (RunDisplay display =
-          display(Map.of(), () -> training.snapshot(stack.flink().web(), Optional.empty()))) {
+          display(none, () -> training.snapshot(stack.flink().web(), address))) {
         result = training.train();
         jobs.throwIfFailed();
         training.settle(jobs, result, spec.commandLine().getErr());
@@ -183,8 +215,15 @@ final class DemoCommand implements Callable<Integer> {
     }
   }
 
-  private RunDisplay display(Map<String, String> environment, Supplier<RunSnapshot> run) {
-    return RunDisplay.show(
-        run, new Terminal(spec.commandLine().getOut(), environment), spec.commandLine().getErr());
+  private static Dashboard page(
+      LocalStack stack, int port, Optional<DemoControl> demo, Progress progress) {
+    return progress.start(
+        "page",
+        () -> LocalPage.start(stack.kafka().bootstrapServers(), port, demo),
+        started -> started.uri().toString());
+  }
+
+  private RunDisplay display(Terminal terminal, Supplier<RunSnapshot> run) {
+    return RunDisplay.show(run, terminal, spec.commandLine().getErr());
   }
 }

@@ -1,20 +1,23 @@
 package io.gradflow.cli;
 
+import io.gradflow.dashboard.DemoControl;
 import io.gradflow.training.Scenario;
 import io.gradflow.training.TrainingPolicy;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 
 /**
  * A demo that somebody watches: one training after the other on the same stack, each until its end
  * or until another is asked for.
  */
-final class DemoSession implements AutoCloseable {
+final class DemoSession implements DemoControl, AutoCloseable {
   private static final Duration RESTARTING = Duration.ofSeconds(30);
 
   private final String brokers;
@@ -52,12 +55,35 @@ final class DemoSession implements AutoCloseable {
     }
   }
 
-  /**
-   * Ends the training and begins another run, otherwise like the first.
-   *
-   * @return the new run's id
-   */
-  synchronized String restart(Scenario scenario, long seed) {
+  @Override
+  public State state() {
+    DemoTraining training = current;
+    DemoPlan plan = training.plan();
+    return new State(
+        training.run(),
+        plan.scenario().label(),
+        Stream.of(Scenario.values()).map(Scenario::label).toList(),
+        training.hiddenWeights(),
+        plan.policy().ranks(),
+        training.step(),
+        plan.policy().steps(),
+        training.running(),
+        training
+            .fault()
+            .map(
+                fault -> new Fault(fault.kind().label(), fault.step(), fault.layer(), fault.rank()))
+            .orElse(null));
+  }
+
+  @Override
+  public long strike(String scenario, String layer, Integer rank) {
+    return current.strike(
+        Scenario.ofLabel(scenario), Optional.ofNullable(layer), Optional.ofNullable(rank));
+  }
+
+  @Override
+  public synchronized String restart(String label, long seed) {
+    Scenario scenario = Scenario.ofLabel(label);
     TrainingPolicy policy = current.plan().policy().withSeed(seed);
     Restart restart =
         new Restart(

@@ -19,7 +19,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.TimeUnit;
@@ -129,20 +128,17 @@ final class DemoTraining implements AutoCloseable {
    *     the scenario
    * @throws IllegalStateException when the training has ended
    */
-  long strike(Scenario scenario, Optional<String> layer, OptionalInt rank) {
+  long strike(Scenario scenario, Optional<String> layer, Optional<Integer> rank) {
     if (layer.isPresent() && !hiddenWeights().contains(layer.get())) {
       throw new IllegalArgumentException(
           "layer: expected the weight of a hidden layer, one of %s, got %s"
               .formatted(String.join(", ", hiddenWeights()), layer.get()));
     }
-    Optional<Fault> fault = scenario.fault(plan.policy());
-    if (layer.isPresent()) {
-      fault = fault.map(drawn -> drawn.onLayer(layer.get()));
-    }
-    if (rank.isPresent()) {
-      fault = fault.map(drawn -> drawn.onRank(rank.getAsInt()));
-    }
-    return training.strike(fault);
+    return training.strike(
+        scenario
+            .fault(plan.policy())
+            .map(drawn -> layer.map(drawn::onLayer).orElse(drawn))
+            .map(drawn -> rank.map(drawn::onRank).orElse(drawn)));
   }
 
   /**
