@@ -15,6 +15,9 @@ window.gradflowFrames = frames;
 /** Milliseconds of painting per frame and pane; the rest waits for the next. */
 const BUDGET_MS = 7;
 
+/** What is read and not seen changes at most this often. */
+const READABLE_MS = 250;
+
 /** Columns painted before the clock is looked at. */
 const STRIP_COLUMNS = 16;
 
@@ -24,8 +27,9 @@ const TILE = 12;
 /** Octaves at the ends of the scale of deviations. */
 const DEVIATION_OCTAVES = 3;
 
-/** CSS pixels from which on rows bear the names of their layers. */
+/** Heights of rows and widths of panes, in CSS pixels, from which on rows bear the names of their layers. */
 const NAMED_ROW = 13;
+const NAMED_WIDTH = 640;
 
 const LOG10_CODE = Math.log10(2) / 128;
 
@@ -158,6 +162,8 @@ class Pane {
   #decorate = true;
   #overlayDue = true;
   #railAt = 0;
+  #decoratedAt = 0;
+  #pointed = true;
   #bars = [];
   #events = [];
   #drag = null;
@@ -267,7 +273,7 @@ class Pane {
       this.#rows = null;
     }
     if (event.kinds.has('steps')) {
-      this.#dirty.push({ from: event.from, to: event.to });
+      this.#dirty.push({ from: event.from, to: event.to, below: Infinity });
     }
     if (event.kinds.has('loading')) {
       this.#want();
@@ -291,6 +297,7 @@ class Pane {
       this.#key = '';
     }
     this.#overlayDue = true;
+    this.#pointed = true;
     if (['to', 'to2', 'span', 'incident', 'theme'].some((key) => changed.has(key))) {
       this.#decorate = true;
       this.#want();
@@ -305,21 +312,27 @@ class Pane {
       return;
     }
     this.#arrange(now);
-    const painted = this.#paint();
-    if (painted || this.#compose) {
+    if (this.#paint() || this.#compose) {
       this.#show();
-      this.#overlayDue = true;
     }
-    if (this.#decorate) {
+    const moved = this.#overlayDue;
+    if (moved) {
+      this.#drawOverlay();
+      this.#overlayDue = false;
+    }
+    if (moved || (this.#decorate && now - this.#decoratedAt > READABLE_MS)) {
+      this.#decoratedAt = now;
       this.#drawStrips();
       this.#decorate = false;
     }
-    if (this.#overlayDue) {
-      this.#drawOverlay();
-      this.#overlayDue = false;
+    if (this.#decorate) {
+      wake();
+    }
+    if (this.#pointed || now - this.#railAt > READABLE_MS) {
+      this.#pointed = false;
       this.#read();
     }
-    if (now - this.#railAt > 250) {
+    if (now - this.#railAt > READABLE_MS) {
       this.#railAt = now;
       this.#drawRail();
       this.#describe();
@@ -369,7 +382,7 @@ class Pane {
     }
     if (this.#scale === null || this.#scale.firstColumn !== scale.firstColumn || this.#scale.perPixel !== scale.perPixel) {
       this.#compose = true;
-      this.#decorate = true;
+      this.#overlayDue = true;
     }
     this.#scale = scale;
     this.#colours ??= { norm: palette('norm'), deviation: palette('deviation') };
@@ -463,7 +476,7 @@ class Pane {
       // The latest first: most often it is one step.
       const span = this.#dirty[this.#dirty.length - 1];
       const low = Math.max(ring.low, scale.firstColumn, scale.column(span.from));
-      const high = Math.min(ring.high, scale.lastColumn, scale.columnEnd(span.to + this.#stride - 1));
+      const high = Math.min(ring.high, scale.lastColumn, span.below, scale.columnEnd(span.to + this.#stride - 1));
       if (low > high) {
         this.#dirty.pop();
         continue;
@@ -471,7 +484,7 @@ class Pane {
       const first = Math.max(low, high - STRIP_COLUMNS + 1);
       this.#columns(first, high);
       painted = true;
-      span.to = scale.stepsOf(first)[0] - this.#stride;
+      span.below = first - 1;
       if (first === low) {
         this.#dirty.pop();
       }
@@ -769,7 +782,7 @@ class Pane {
     const height = this.stage.clientHeight;
     const rowHeight = height / Math.max(1, count);
     const focused = this.gutter.contains(document.activeElement) ? document.activeElement.dataset.block : null;
-    const names = rowHeight >= NAMED_ROW;
+    const names = rowHeight >= NAMED_ROW && this.plot.clientWidth >= NAMED_WIDTH;
     this.plot.classList.toggle('named', names);
     this.gutter.replaceChildren();
     const place = (node, middle) => {

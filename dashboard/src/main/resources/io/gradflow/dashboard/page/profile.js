@@ -11,6 +11,7 @@ const BAND_STEPS = 100;
 const PLOT = { height: 250, left: 52, right: 12, top: 10, bottom: 18, rail: 24 };
 const ROW = 24;
 const MOST_JOINED = 200;
+const MOST_LARGE = 4000;
 const MOST_EACH_FRAME = 200;
 const MARKS = [[NAN, 'NaN'], [INF, 'Inf'], [ZERO, '0'], [UNPLACED, '?'], [MISSING, '–']];
 
@@ -171,11 +172,11 @@ export function mountProfile(root, page) {
     const wd = weights.map((i) => layers[i].depth);
     const fitted = depthFit(wx, wd);
     const published = rms && signalsOf === step && signals?.depthT !== null && signals?.depthT !== undefined;
-    const fit = published ? { ...fitted, slope: signals.depthSlope, t: signals.depthT, drop: signals.depthDrop } : fitted;
+    const fit = published ? { slope: signals.depthSlope, t: signals.depthT, drop: signals.depthDrop } : fitted;
     const boundary = steepestBoundary(wx, wd);
     const second = other && secondRun(less, rms);
     return {
-      codes, x, fit, second, published, depthKnown,
+      codes, x, fit, fitted, second, depthKnown,
       low: minus(band.low), middle: minus(band.middle), high: minus(band.high),
       deviation: x.map((v, i) => v - (band.middle[i] - less[i])),
       weights,
@@ -195,8 +196,9 @@ export function mountProfile(root, page) {
     }
     const label = quantity.value === 'rms' ? 'RMS' : 'Norm';
     const bad = MARKS.map(([code, name]) => [model.codes.filter((c) => c === code).length, name]).filter(([n]) => n > 0);
+    const whole = [model.weights[0], model.weights.at(-1)].every((i) => i === undefined || Number.isFinite(model.x[i]));
     words.replaceChildren(
-        element('span', {}, depthSentence(label, model.fit)), ' ',
+        element('span', {}, depthSentence(label, model.fit, whole ? 'layer' : 'layer with a value')), ' ',
         breakSentence(model.boundary, (i) => clean(layers[i].block ?? layers[i].name, 40)),
         model.second ? element('span', { class: 'dim' }, ` Other run, ${clean(other.run, 40)}: ${depthSentence(label, model.second.fit)}`) : '',
         bad.length ? element('strong', {}, ` ${bad.map(([n, name]) => `${counted(n, 'layer')} ${{ 0: 'exactly zero', '?': 'without a norm', '–': 'missing' }[name] ?? name}`).join(', ')}.`) : '');
@@ -253,7 +255,7 @@ export function mountProfile(root, page) {
     if (model.second && dense) points(context, g, model.second.x, ink('--series3'), 0.9);
     else if (model.second) line(context, g, model.second.x, ink('--series3'), [5, 3], 1.4);
     if (!dense) line(context, g, model.x, ink('--series1'), [], 1.6);
-    points(context, g, model.x, ink('--series1'), dense ? 1.1 : 3);
+    points(context, g, model.x, ink('--series1'), dense ? (layers.length > MOST_LARGE ? 0.6 : 1.1) : 3);
     boundaryMark(context, g);
     rail(context, g);
     outline(context, g, layers.findIndex((l) => l.name === (view.get('hoverLayer') ?? '\u0000')), '--dim');
@@ -318,9 +320,10 @@ export function mountProfile(root, page) {
   }
 
   function fitLine(context, g) {
-    const fit = model.fit;
-    if (!fit || !Number.isFinite(fit.mean) || model.weights.length < 2) return;
-    const ends = [model.weights[0], model.weights.at(-1)];
+    const fit = model.fitted;
+    if (!fit) return;
+    const known = (i) => Number.isFinite(model.x[i]);
+    const ends = [model.weights.find(known), model.weights.findLast(known)];
     context.strokeStyle = ink('--series2');
     context.lineWidth = 1.2;
     context.setLineDash([8, 4]);
@@ -540,7 +543,7 @@ function layerTable({ view, pin, signal }) {
     const shown = rows.slice(first, first + Math.ceil((root.clientHeight || 240) / ROW) + 10);
     const focused = body.contains(document.activeElement) ? document.activeElement.textContent : null;
     body.replaceChildren(filler(first), ...shown.map((row, i) => {
-      const button = element('button', { type: 'button', class: 'link name', title: clean(row.name, 500), onclick: () => pin(row.name) }, clean(row.name, 60));
+      const button = element('button', { type: 'button', class: 'link name', title: clean(row.name, 500), onclick: () => pin(row.name) }, clean(row.name, root.clientWidth < 560 ? 25 : 60));
       return element('tr', { class: row.name === view.get('layer') ? 'pinned' : '', 'aria-rowindex': String(first + i + 2) },
           [row.depth ?? '–', button, row.kind.toLowerCase(), row.mark ?? number(2 ** row.x), Number.isFinite(row.base) ? number(2 ** row.base) : '–',
             row.mark ? '–' : Number.isFinite(row.deviation) ? signed(row.deviation, 2) : '–'].map((cell) => element('td', {}, typeof cell === 'number' ? String(cell) : cell)));

@@ -32,8 +32,8 @@ const LIMIT = 32000;
 
 /**
  * Lowest, highest and marks of each layer over aligned blocks of BLOCK steps of one chunk. A block without any finite value
- * has low above high. `reference` is each layer's mean over the chunk's finite values: what "usual" is when one of the two
- * extremes has to be chosen.
+ * has low above high. `reference` is about each layer's mean over the chunk's finite values: what "usual" is when one of the
+ * two extremes has to be chosen.
  */
 export class Blocks {
   #stale;
@@ -96,18 +96,31 @@ export class Blocks {
     this.stale = false;
   }
 
+  /** Mean of the blocks' middles without the lowest and the highest, so that one block's spike is not "usual". */
   #refer() {
     const { layers, low, high, reference } = this;
     for (let i = 0; i < layers; i++) {
       let sum = 0;
       let count = 0;
+      let least = Infinity;
+      let most = -Infinity;
+      let calm = 0;
+      let spread = Infinity;
       for (let block = 0, at = i; block < this.count; block++, at += layers) {
-        if (low[at] <= high[at]) {
-          sum += low[at] + high[at];
-          count += 2;
+        const wide = high[at] - low[at];
+        if (wide >= 0) {
+          const middle = (low[at] + high[at]) / 2;
+          sum += middle;
+          count++;
+          least = middle < least ? middle : least;
+          most = middle > most ? middle : most;
+          if (wide < spread) {
+            spread = wide;
+            calm = middle;
+          }
         }
       }
-      reference[i] = count === 0 ? 0 : sum / count;
+      reference[i] = count > 2 ? (sum - least - most) / (count - 2) : calm;
     }
   }
 }

@@ -112,8 +112,9 @@ export function counted(n, one, many = one + 's') {
  *
  * @param fit {slope, t, drop}: octaves a layer toward the loss, its t statistic, octaves lost on the
  *     way from the last layer to the first; null: too few layers
+ * @param layer what the ends are called, 'layer with a value' where some beyond them have none
  */
-export function depthSentence(quantity, fit) {
+export function depthSentence(quantity, fit, layer = 'layer') {
   if (!fit) return 'Too few layers with a known depth for a trend.';
   const { slope, t, drop } = fit;
   const statistic = `t = ${number(t, 2)}`;
@@ -123,7 +124,7 @@ export function depthSentence(quantity, fit) {
   const verb = slope > 0 ? 'falls' : 'grows';
   const gets = drop > 0 ? factor(-drop) + ' of' : factor(-drop) + ' times';
   return `${quantity} ${verb} by ${number(Math.abs(slope), 2)} octaves per layer towards the input (${statistic}): `
-      + `the first layer gets ${gets} what the last gets.`;
+      + `the first ${layer} gets ${gets} what the last gets.`;
 }
 
 /** Where the gradient breaks off, in a sentence; empty without a break. */

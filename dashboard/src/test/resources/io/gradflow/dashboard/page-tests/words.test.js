@@ -61,6 +61,11 @@ export async function growthOverDepthIsSaidAsAMultiple() {
       'RMS grows by 0.5 octaves per layer towards the input (t = \u22129): the first layer gets 8 times what the last gets.');
 }
 
+export async function whereTheEndsHaveNoValueTheSentenceSaysSo() {
+  equal(depthSentence('RMS', { slope: 0.5, t: 9, drop: 3 }, 'layer with a value'),
+      'RMS falls by 0.5 octaves per layer towards the input (t = 9): the first layer with a value gets 1/8 of what the last gets.');
+}
+
 export async function anUncertainSlopeIsNoTrend() {
   equal(depthSentence('RMS', { slope: 0.4, t: 3.9, drop: 4 }), 'No trend over depth (0.4 octaves per layer, t = 3.9).');
   equal(depthSentence('RMS', { slope: 0.4, t: NaN, drop: 4 }), 'No trend over depth (0.4 octaves per layer, t = NaN).');
