@@ -11,30 +11,33 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
-/**
- * The page's modules by themselves, in a browser: each exported function of each {@code *.test.js}
- * is a test, which fails when it throws.
- */
+/** The page's modules by themselves, in a browser: each check of {@code page-tests} is a test. */
 class PageModulesTest {
   private static final Path MODULES = Path.of("..", "dashboard", "src");
   private static final String FOLDER = "resources/io/gradflow/dashboard";
-  private static final String ORIGIN = "http://page.test";
+  private static final String CHECKS = "/page-tests/run.html";
 
   private static Chromium chromium;
-  private static BrowserContext context;
+  private static List<Map<String, String>> results;
 
   @BeforeAll
-  static void open() {
+  @SuppressWarnings("unchecked")
+  static void check() {
     chromium = Chromium.start();
-    context = chromium.someone();
+    BrowserContext context = chromium.someone();
     context.route("**", PageModulesTest::answer);
+    Page page = context.newPage();
+    page.navigate("http://page.test" + CHECKS);
+    page.waitForFunction("window.checks?.done");
+    results = (List<Map<String, String>>) page.evaluate("window.checks.results");
   }
 
   @AfterAll
@@ -43,55 +46,34 @@ class PageModulesTest {
   }
 
   @TestFactory
-  Stream<DynamicContainer> modules() throws IOException {
-    try (Stream<Path> files = Files.list(MODULES.resolve("test").resolve(FOLDER + "/page-tests"))) {
-      return files
-          .map(file -> file.getFileName().toString())
-          .filter(name -> name.endsWith(".test.js"))
-          .sorted()
-          .toList()
-          .stream()
-          .map(PageModulesTest::module);
-    }
+  Stream<DynamicTest> checks() {
+    return results.stream()
+        .map(
+            result ->
+                DynamicTest.dynamicTest(
+                    result.get("file") + " " + result.get("name"),
+                    () ->
+                        assertThat(result.get("error"))
+                            .as("%s %s", result.get("file"), result.get("name"))
+                            .isNull()));
   }
 
-  private static DynamicContainer module(String name) {
-    Page page = context.newPage();
-    page.navigate(ORIGIN + "/page-tests/");
-    Object names =
-        page.evaluate("async name => Object.keys(await import('/page-tests/' + name))", name);
-    assertThat((List<?>) names).as(name).isNotEmpty();
-    return DynamicContainer.dynamicContainer(
-        name,
-        ((List<?>) names)
-            .stream()
-                .map(
-                    test ->
-                        DynamicTest.dynamicTest(
-                            test.toString(),
-                            () ->
-                                page.evaluate(
-                                    """
-                                    async ([name, test]) => {
-                                      try {
-                                        await (await import('/page-tests/' + name))[test]();
-                                      } catch (error) {
-                                        throw new Error(`${name}, ${test}: ${error.message}`);
-                                      }
-                                    }""",
-                                    List.of(name, test)))));
+  @Test
+  void everyFileOfChecksIsRun() throws IOException {
+    try (Stream<Path> files = Files.list(MODULES.resolve("test").resolve(FOLDER + "/page-tests"))) {
+      assertThat(
+              files
+                  .map(file -> file.getFileName().toString())
+                  .filter(name -> name.endsWith(".test.js"))
+                  .map(name -> name.replace(".test.js", "")))
+          .isNotEmpty()
+          .isSubsetOf(results.stream().map(result -> result.get("file")).toList());
+    }
   }
 
   /** From the sources, as the page's server would; nothing is asked of a network. */
   private static void answer(Route route) {
     String path = URI.create(route.request().url()).getPath();
-    if (path.equals("/page-tests/")) {
-      route.fulfill(
-          new Route.FulfillOptions()
-              .setContentType("text/html; charset=utf-8")
-              .setBody("<!doctype html><title>tests</title><body></body>"));
-      return;
-    }
     Path file =
         MODULES.resolve(path.startsWith("/page-tests/") ? "test" : "main").resolve(FOLDER + path);
     if (!Files.isRegularFile(file)) {
@@ -101,7 +83,7 @@ class PageModulesTest {
     try {
       route.fulfill(
           new Route.FulfillOptions()
-              .setContentType(path.endsWith(".css") ? "text/css" : "text/javascript")
+              .setContentType(path.endsWith(".html") ? "text/html" : "text/javascript")
               .setBodyBytes(Files.readAllBytes(file)));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
