@@ -174,7 +174,7 @@ export function ask({ title, lines = [], fields = [], action, send }) {
     const error = element('p', { class: 'form-error', role: 'alert', hidden: true });
     const submit = element('button', { type: 'submit', class: 'primary' }, action);
     let sent = false;
-    const form = element('form', { class: 'form', noValidate: false },
+    const form = element('form', { class: 'form' },
         element('h2', { id: 'dialog-title' }, title),
         lines.map((line) => element('p', { class: 'muted' }, line)),
         fields.map((field) => row(field, inputs)),

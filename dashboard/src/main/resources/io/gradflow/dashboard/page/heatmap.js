@@ -1046,7 +1046,7 @@ class Pane {
     this.#keyRow = row;
     const layer = members[start[row]];
     const { from, to } = view.visible(store);
-    const change = { cursor: this.#shared(step), layer: store.layers[layer]?.name ?? null, hover: null };
+    const change = { cursor: this.#shared(step), layer: store.layers[layer]?.name ?? null, hover: null, hoverLayer: null };
     if (step < from || step > to) {
       this.pan(step < from ? step + view.get('span') - 1 : step);
     } else if (view.get('to') === null && !this.#second) {

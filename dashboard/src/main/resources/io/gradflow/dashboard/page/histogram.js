@@ -248,7 +248,8 @@ export function mountHistogram(root, page) {
     summary.textContent = `${count(data.elements)} elements, ${clean(data.dtype, 30)}`
       + `${chosen ? '' : ', a format without known limits'}; ${count(data.steps.length)} histograms in view`;
     legend.textContent = `Colour: elements of an octave (log scale, brighter is more); foot: exact zeros. Lines: limits of ${chosen ?? 'no format'}`
-      + (scale > 1 ? `, lower by the loss scale ${count(scale)} that gradients were divided by.` : '.');
+      + (scale > 1 ? `, lower by the loss scale ${count(scale)} that gradients were divided by.` : '.')
+      + (page.status?.writes ? '' : ' Captures need a server that was started with leave to write.');
   }
 
   function axes(context, { from, to, low, high, x, y, width, bottom, rows }) {

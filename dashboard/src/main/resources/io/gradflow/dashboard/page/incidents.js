@@ -93,6 +93,7 @@ export function mountIncidents(root, page) {
   const groups = ['open', 'over', 'advice'].map((name) => group(name));
   list.append(...groups.map((g) => g.root));
   const more = new Map(groups.map((g) => [g.name, FIRST_CARDS]));
+  const unfolded = new Set();
   let told = null;
   let kinds = '';
   let scrollTo = view.get('incident');
@@ -201,7 +202,7 @@ export function mountIncidents(root, page) {
       c.body = null;
     } else if (c.body === null || c.incident !== incident) {
       const body = element('div', { class: 'card-body' }, bodyOf(incident));
-      if (c.body) c.body.replaceWith(body);
+      if (c.body) replace(c.body, body);
       else c.root.append(body);
       c.body = body;
     }
@@ -305,7 +306,7 @@ export function mountIncidents(root, page) {
     const tail = e.tail ?? [];
     const steps = e.tailSteps ?? [];
     return element('figure', { class: 'evidence' },
-        element('figcaption', {}, element('strong', {}, number(observed)), ` ${clean(e.unit, 60)} against `,
+        observed === null && threshold === null ? null : element('figcaption', {}, element('strong', {}, number(observed)), ` ${clean(e.unit, 60)} against `,
             element('strong', {}, number(threshold))),
         tail.length ? spark(tail, threshold, said) : null,
         tail.length ? element('small', { class: 'dim' }, `steps ${formatStep(steps[0] ?? 0)} to ${formatStep(steps.at(-1) ?? 0)}`
@@ -321,12 +322,14 @@ export function mountIncidents(root, page) {
         link.rank !== null ? rankLink(link.rank, link.step) : '',
         element('span', { class: 'dim' }, ` ${number(asNumber(link.observed))}`)));
     const rest = element('button', { type: 'button', class: 'link', onclick: () => {
+      unfolded.add(i.incidentId);
       for (const item of items) item.hidden = false;
       rest.remove();
       items[FIRST_LINKS].querySelector('button')?.focus();
     } }, `${count(chain.length - FIRST_LINKS)} more`);
-    items.slice(FIRST_LINKS).forEach((item) => { item.hidden = true; });
-    return section('What followed', element('ol', { class: 'chain' }, items), chain.length > FIRST_LINKS ? rest : null);
+    const folded = chain.length > FIRST_LINKS && !unfolded.has(i.incidentId);
+    items.slice(FIRST_LINKS).forEach((item) => { item.hidden = folded; });
+    return section('What followed', element('ol', { class: 'chain' }, items), folded ? rest : null);
   }
 
   function suspectsOf(i) {
@@ -338,7 +341,8 @@ export function mountIncidents(root, page) {
       const bar = element('span', { class: 'bar' });
       bar.style.width = `${most > 0 && Number.isFinite(s.score) ? Math.max(2, (s.score / most) * 100) : 100}%`;
       return element('li', {},
-          element('span', {}, s.layer !== null ? layerLink(s.layer) : '', ' ', s.rank !== null ? rankLink(s.rank) : ''),
+          element('span', {}, s.layer !== null ? layerLink(s.layer) : '', ' ', s.rank !== null ? rankLink(s.rank) : '',
+              element('span', { class: 'dim' }, s.host ? ` ${clean(s.host, 40)}` : '', s.device ? ` ${clean(s.device, 20)}` : '')),
           element('span', { class: 'track', 'aria-hidden': 'true' }, bar),
           element('span', { class: 'score' }, number(s.score)));
     })), suspects.length > shown.length ? element('small', { class: 'dim' }, `and ${count(suspects.length - shown.length)} more`) : null);
@@ -354,17 +358,17 @@ export function mountIncidents(root, page) {
           s.run === store.run ? '' : ` in ${clean(s.run, 40)}`,
           s.rootLayer !== null ? clean(s.rootLayer, 32) : '', s.rootRank !== null ? `rank ${s.rootRank}` : '',
           s.cause ? s.cause.toLowerCase() : '', s.state.toLowerCase(),
-          s.verdict ? verdictName(s.verdict.verdict ?? s.verdict) : ''].filter(Boolean).join(' · '))))));
+          s.verdict ? verdictName(s.verdict) : ''].filter(Boolean).join(' · '))))));
   }
 
   function goTo(s) {
-    if (s.run === store.run) {
+    if (s.run === store.run && (s.stream ?? store.stream) === store.stream) {
       view.set({ incident: s.incidentId }, { push: true });
       view.go(s.openedStep);
       scrollTo = s.incidentId;
     } else {
       // The other run may have no such layer, rank or step.
-      view.set({ run: s.run, incident: s.incidentId, layer: s.rootLayer, rank: s.rootRank, to: null, cursor: s.openedStep }, { push: true });
+      view.set({ run: s.run, stream: s.stream ?? view.get('stream'), incident: s.incidentId, layer: s.rootLayer, rank: s.rootRank, to: null, cursor: s.openedStep }, { push: true });
     }
   }
 
@@ -417,6 +421,14 @@ export function mountIncidents(root, page) {
     if (['incident', 'layer', 'rank'].some((key) => changed.has(key))) draw();
   }, on);
   draw();
+}
+
+/** Puts a newer body in place; the control that had the focus keeps it. */
+function replace(old, body) {
+  const controls = (node) => [...node.querySelectorAll('button, a')];
+  const focused = controls(old).indexOf(document.activeElement);
+  old.replaceWith(body);
+  if (focused >= 0) controls(body)[focused]?.focus({ preventScroll: true });
 }
 
 function section(title, ...content) {

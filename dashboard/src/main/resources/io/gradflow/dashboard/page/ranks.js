@@ -91,7 +91,7 @@ export function layoutNodes(sizes, width, height) {
   const most = Math.max(1, ...sizes);
   const total = sizes.reduce((a, b) => a + b, 0);
   const labelled = total <= LABELLED;
-  const shapes = labelled ? [{ w: 84, h: 40 }, { w: 64, h: 36 }, { w: 44, h: 30 }]
+  const shapes = labelled ? [{ w: 84, h: 40 }, { w: 64, h: 36 }, { w: 44, h: 22 }, { w: 33, h: 20 }, { w: 26, h: 18 }]
     : [14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2].map((s) => ({ w: s, h: s }));
   let plan = null;
   for (const cell of shapes) {
@@ -209,7 +209,7 @@ export function mountRanks(root, page) {
 
   function place() {
     const width = Math.max(160, stage.clientWidth);
-    plan = layoutNodes(nodes.map((n) => n.rows.length), width, 500);
+    plan = layoutNodes(nodes.map((n) => n.rows.length), width, rows.length <= LABELLED ? 400 : 500);
     plan.width = width;
     plan.spot = new Map();
     nodes.forEach((node, n) => node.rows.forEach((row, i) => {
@@ -249,7 +249,7 @@ export function mountRanks(root, page) {
         context.strokeStyle = ink('--critical');
         context.lineWidth = 1.5;
         context.strokeRect(box[0] + 0.5, box[1] + 0.5, box[2] - 1, box[3] - 1);
-        missingMark(context, [box[0] + box[2] - 15, box[1] + 5, 10, 10]);
+        missingMark(context, [box[0] + box[2] - 12, box[1] + 4, 8, 8]);
       } else if (row.missing) missingMark(context, box);
       else {
         context.fillStyle = colour(row);
@@ -290,12 +290,13 @@ export function mountRanks(root, page) {
   }
 
   function label(context, row, [x, y, w, h], fill) {
+    const tall = h > 30;
     context.fillStyle = fill;
     context.font = '600 12px system-ui, sans-serif';
-    context.fillText(String(row.rank), x + 6, y + (h > 30 ? 11 : h / 2));
+    context.fillText(String(row.rank), x + 4, y + (tall ? 11 : h / 2));
     context.font = '11px system-ui, sans-serif';
     const value = row.missing ? 'missing' : row.conflicting ? 'conflict' : valueText(row, measure.value);
-    if (h > 26) context.fillText(value, x + 6, y + h - 9, w - 10);
+    if (tall) context.fillText(value, x + 4, y + h - 9, w - 8);
   }
 
   function paintMarks() {

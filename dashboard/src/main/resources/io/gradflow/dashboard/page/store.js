@@ -9,8 +9,9 @@ export const CLOSED_BY = ['COMPLETE', 'QUORUM', 'TIMEOUT', 'FINISHED'];
 /** Steps of a chunk. */
 export const CHUNK = 256;
 
-/** Steps held at most, a chunk more while the newest fills. */
+/** Steps held at most, and those of chunks that are needed in part: at both ends of what is looked at, and the newest. */
 export const CAPACITY = 10_000;
+export const SLACK = 3 * CHUNK;
 
 const CELLS_AT_ONCE = 2000;
 const EVENTS_KEPT = 2000;
@@ -329,10 +330,14 @@ export class RunStore extends EventTarget {
       for (const wait of this.#waiting.splice(0)) {
         this.#step(wait);
       }
-      const [newest, incidents] = await Promise.all([
+      const [newest, incidents, events] = await Promise.all([
         this.#fetch(key, null, null, signal),
         api.get('incidents', key, { signal }),
+        api.get('run-events', key, { signal }),
       ]);
+      for (const event of events) {
+        this.#event(event);
+      }
       this.incidents = new Map(incidents.map((incident) => [incident.incidentId, incident]));
       this.#touch('incidents');
       let low = newest;
@@ -514,7 +519,7 @@ export class RunStore extends EventTarget {
       held += chunk.rows;
     }
     const keep = this.#keep ?? { from: this.last, to: this.last };
-    while (held > CAPACITY + CHUNK) {
+    while (held > CAPACITY + SLACK) {
       const newest = this.#bases[this.#bases.length - 1];
       const far = (base) => (base > keep.to ? base - keep.to : keep.from - (base + CHUNK - 1));
       let worst = -1;
@@ -526,7 +531,11 @@ export class RunStore extends EventTarget {
         }
       }
       if (worst < 0) {
-        worst = this.#bases.find((base) => far(base) > 0 && base !== newest) ?? this.#bases[0];
+        worst = this.#bases.find((base) => far(base) > 0 && base !== newest) ?? -1;
+      }
+      if (worst < 0) {
+        // All of it is looked at: no more than a page shows at once.
+        return;
       }
       held -= this.#chunks.get(worst).rows;
       this.#chunks.delete(worst);

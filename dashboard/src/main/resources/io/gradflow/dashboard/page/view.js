@@ -121,11 +121,14 @@ export class View extends EventTarget {
     return this.visible(this.#second.second).to - this.visible(this.#second.first).to;
   }
 
-  /** Step under the pointer, else the pinned one, else the newest, in the store's pane; -1: none. */
+  /**
+   * Step under the pointer, else the pinned one, else the newest, in the store's pane; -1: none. A second pane that follows
+   * nothing has its last visible step in the place of the newest.
+   */
   step(store) {
     const step = this.#state.hover ?? this.#state.cursor;
     if (step === null) {
-      return store.last;
+      return this.#isSecond(store) && this.#state.to2 !== null ? Math.min(this.#state.to2, store.last) : store.last;
     }
     return this.#isSecond(store) ? step + this.offset : step;
   }

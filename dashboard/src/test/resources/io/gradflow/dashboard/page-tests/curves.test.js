@@ -1,4 +1,4 @@
-import { keepIndices, plotted } from '/page/curves.js';
+import { keepIndices, logTicks, rangeOf } from '/page/curves.js';
 
 function equal(actual, expected) {
   const [a, e] = [JSON.stringify(actual), JSON.stringify(expected)];
@@ -36,7 +36,20 @@ export async function eachColumnKeepsItsOwnExtremes() {
   equal([kept.includes(100), kept.includes(101)], [true, true]);
 }
 
-export async function whatHasNoPlaceIsNoPoint() {
-  equal(plotted([1, NaN, Infinity, 0, -2], [0, 1, 2, 3, 4], false), [1, null, null, 0, -2]);
-  equal(plotted([1, NaN, Infinity, 0, -2], [0, 3, 4], true), [1, null, null]);
+export async function logAxesHaveRoundTicks() {
+  equal(logTicks(0.8, 6), [1, 2, 5]);
+  equal(logTicks(0.5, 2000), [1, 10, 100, 1000]);
+  equal(logTicks(3, 4), [3, 3.5, 4]);
+  const wide = logTicks(1e-30, 1e30);
+  equal([wide.length > 1, wide.length <= 6, wide.every((t) => Number.isInteger(Math.log10(t)))], [true, true, true]);
+}
+
+export async function theRangeIsOfWhatHasAPlace() {
+  equal(rangeOf([[0, 10, NaN, Infinity]], false), [-0.8, 10.8]);
+  equal(rangeOf([[NaN], [Infinity]], false), null);
+  equal(rangeOf([[0, -5]], true), null);
+  equal(rangeOf([[3]], false), [2.7, 3.3]);
+  equal(rangeOf([[0]], false), [-1, 1]);
+  const [low, high] = rangeOf([[0, 1, 100]], true);
+  equal([low < 1 && low > 0.5, high > 100 && high < 200], [true, true]);
 }

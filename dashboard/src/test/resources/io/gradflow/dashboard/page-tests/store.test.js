@@ -1,6 +1,6 @@
 import { equal, holds, near, until } from './check.js';
 import { NAN } from '/page/cells.js';
-import { CAPACITY, CHUNK, RunStore } from '/page/store.js';
+import { CAPACITY, CHUNK, RunStore, SLACK } from '/page/store.js';
 
 const LAYERS = 3;
 
@@ -35,6 +35,9 @@ class Server {
     }
     if (path.endsWith('incidents')) {
       return Response.json([]);
+    }
+    if (path.endsWith('run-events')) {
+      return Response.json([{ type: 'CHECKPOINT', step: 5, at: 1, attributes: {} }]);
     }
     if (path.endsWith('steps')) {
       const steps = this.steps(at('from'), at('to'), 10_000);
@@ -101,6 +104,10 @@ export async function whatIsFetchedIsHeld() {
     equal(store.code(5000, 0), -32768);
     equal(store.layerIndex('l1'), 1);
     equal(store.layerIndex('__proto__'), -1);
+    equal(store.events.length, 1);
+    store.take('event', { type: 'CHECKPOINT', step: 5, at: 1, attributes: {} });
+    store.take('event', { type: 'EVAL', step: 3, at: 2, attributes: {} });
+    equal(store.events.map((event) => event.type), ['EVAL', 'CHECKPOINT']);
   });
 }
 
@@ -108,14 +115,31 @@ export async function theNewestThousandsAreHeldAndOlderOnesComeWhenWanted() {
   const server = new Server({ last: 29_999 });
   await served(server, async () => {
     const store = await loaded(server);
-    holds(held(store).length <= CAPACITY + CHUNK, 'no more than the capacity');
+    holds(held(store).length <= CAPACITY + SLACK, 'no more than the capacity');
     equal(store.last, 29_999);
     holds(!store.contains(3000), 'old steps are not held');
     store.want(2900, 3100);
     await until(() => store.contains(2900) && store.contains(3100), 'the steps wanted');
     equal(store.code(3000, 1), 1);
     equal(store.contains(29_999), true);
-    holds(held(store).length <= CAPACITY + CHUNK, 'still no more than the capacity');
+    holds(held(store).length <= CAPACITY + SLACK, 'still no more than the capacity');
+  });
+}
+
+export async function whatIsLookedAtStaysHeldHoweverMuchThatIs() {
+  const server = new Server({ last: 29_999 });
+  await served(server, async () => {
+    const store = await loaded(server);
+    store.want(5001, 15_000);
+    await until(() => store.whole(5001) && held(store).filter((step) => step >= 5001 && step <= 15_000).length === 10_000, 'the steps wanted');
+    const asked = server.asked.length;
+    for (let step = 30_000; step < 31_000; step++) {
+      store.take('step', server.event(step));
+    }
+    equal(held(store).filter((step) => step >= 5001 && step <= 15_000).length, 10_000);
+    equal(server.asked.length, asked, 'requests');
+    holds(held(store).length <= CAPACITY + SLACK, 'no more than the capacity');
+    equal(store.last, 30_999);
   });
 }
 
@@ -127,7 +151,7 @@ export async function memoryStaysFlatWhileStepsArrive() {
       store.take('step', server.event(step));
     }
     const steps = held(store);
-    holds(steps.length <= CAPACITY + CHUNK, `${steps.length} steps`);
+    holds(steps.length <= CAPACITY + SLACK, `${steps.length} steps`);
     equal(steps[steps.length - 1], 24_999);
     equal(steps.every((step, i) => i === 0 || step === steps[i - 1] + 1), true);
   });
