@@ -1,30 +1,20 @@
 package io.gradflow.cli;
 
-import io.gradflow.core.incident.Alert;
-import io.gradflow.core.norm.Step;
-import io.gradflow.schema.Codecs;
-import io.gradflow.schema.WriterSchemas;
-import io.gradflow.training.DataParallelTraining;
+import io.gradflow.dashboard.Dashboard;
+import io.gradflow.dashboard.DemoControl;
 import io.gradflow.training.Fault;
-import io.gradflow.training.PublishedRanks;
 import io.gradflow.training.Scenario;
 import io.gradflow.training.TrainingPolicy;
 import io.gradflow.training.TrainingResult;
 import java.io.PrintWriter;
-import java.time.Duration;
-import java.time.Instant;
+import java.net.URI;
 import java.util.Iterator;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.OptionalLong;
 import java.util.concurrent.Callable;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
-import org.apache.kafka.common.TopicPartition;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -46,7 +36,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     versionProvider = Gradflow.Version.class)
 final class DemoCommand implements Callable<Integer> {
-  private static final Duration SETTLING = Duration.ofSeconds(60);
+  private static final int USUAL_STEPS = 400;
+  private static final int WATCHED_STEPS = 4000;
 
   @Spec private CommandSpec spec;
 
@@ -74,9 +65,8 @@ final class DemoCommand implements Callable<Integer> {
   @Option(
       names = "--steps",
       paramLabel = "N",
-      defaultValue = "400",
-      description = "Optimiser steps (default: ${DEFAULT-VALUE}).")
-  private int steps;
+      description = "Optimiser steps (default: 4000, and 400 with --headless).")
+  private Optional<Integer> steps = Optional.empty();
 
   @Option(
       names = "--seed",
@@ -109,7 +99,15 @@ final class DemoCommand implements Callable<Integer> {
           "The port of Flink's page (default: 8081, or any free one; headless: any free one).")
   private Optional<Integer> flinkPort = Optional.empty();
 
-  private volatile Instant ended;
+  @Option(
+      names = Ports.PAGE_OPTION,
+      paramLabel = "PORT",
+      description =
+          "The port of gradflow's page (default: 8080, or any free one; headless: no page).")
+  private Optional<Integer> pagePort = Optional.empty();
+
+  @Option(names = "--no-open", description = "Leave the browser alone.")
+  private boolean noOpen;
 
   /** The scenarios' names, for help. */
   static final class ScenarioNames implements Iterable<String> {
@@ -121,30 +119,44 @@ final class DemoCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws InterruptedException {
-    Scenario scenario;
-    TrainingPolicy policy;
-    Optional<Fault> fault;
-    DataParallelTraining training;
-    try {
-      scenario = Scenario.ofLabel(scenarioName);
-      policy =
-          TrainingPolicy.ofSeed(seed)
-              .withSteps(steps)
-              .withRanks(ranks)
-              .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100.0 : 20.0));
-      fault = scenario.fault(policy);
-      if (faultAt.isPresent()) {
-        fault = fault.map(drawn -> drawn.atStep(faultAt.get()));
-      }
-      training = new DataParallelTraining(policy, fault);
-    } catch (IllegalArgumentException e) {
-      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
-    }
+    DemoPlan plan = plan();
     LocalStack.Settings settings =
         new LocalStack.Settings(Workspace.current(), port(kafkaPort), port(flinkPort), 2, 4);
+    // A port that is taken is found out before anything is started.
+    OptionalInt ofPage =
+        headless && pagePort.isEmpty()
+            ? OptionalInt.empty()
+            : OptionalInt.of(Ports.ofPage(port(pagePort)));
     Progress progress = new Progress(spec.commandLine().getErr());
     try (LocalStack stack = LocalStack.start(settings, progress)) {
-      return run(stack, scenario, policy, fault, training, progress);
+      LocalJobs jobs =
+          progress.start("jobs", () -> LocalJobs.start(stack), running -> "both running");
+      if (headless) {
+        trainOnce(plan, stack, jobs, ofPage, progress);
+      } else {
+        trainUntilInterrupted(plan, stack, jobs, ofPage.getAsInt(), progress);
+      }
+    }
+    return 0;
+  }
+
+  private DemoPlan plan() {
+    try {
+      Scenario scenario = Scenario.ofLabel(scenarioName);
+      TrainingPolicy policy =
+          TrainingPolicy.ofSeed(seed)
+              .withSteps(steps.orElse(USUAL_STEPS))
+              .withRanks(ranks)
+              .withStepsPerSecond(stepsPerSecond.orElse(headless ? 100.0 : 20.0));
+      Optional<Fault> drawn = scenario.fault(policy);
+      return new DemoPlan(
+          scenario,
+          // Whoever watches has time to break it again, and need not wait longer for the first
+          // time.
+          steps.isEmpty() && !headless ? policy.withSteps(WATCHED_STEPS) : policy,
+          faultAt.isPresent() ? drawn.map(fault -> fault.atStep(faultAt.get())) : drawn);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }
   }
 
@@ -153,135 +165,65 @@ final class DemoCommand implements Callable<Integer> {
     return wanted.map(OptionalInt::of).orElse(headless ? OptionalInt.of(0) : OptionalInt.empty());
   }
 
-  private int run(
-      LocalStack stack,
-      Scenario scenario,
-      TrainingPolicy policy,
-      Optional<Fault> fault,
-      DataParallelTraining training,
-      Progress progress)
+  private void trainUntilInterrupted(
+      DemoPlan plan, LocalStack stack, LocalJobs jobs, int pagePort, Progress progress)
       throws InterruptedException {
-    String brokers = stack.kafka().bootstrapServers();
-    LocalJobs jobs =
-        progress.start("jobs", () -> LocalJobs.start(stack), running -> "both running");
-    long attempt = System.currentTimeMillis();
-    String run = "demo-" + scenario.label() + "-" + policy.seed() + "-" + attempt;
-    Thread stopTraining = new Thread(training::stop, "stopping the training");
-    Runtime.getRuntime().addShutdownHook(stopTraining);
-    Map<Long, Long> trainedAt = new ConcurrentHashMap<>();
-    Instant began = Instant.now();
-    try (RunFollower follower = RunFollower.start(brokers, run);
-        PublishedRanks published =
-            new PublishedRanks(brokers, run, attempt, policy.ranks(), training.layers())) {
+    Terminal terminal = new Terminal(spec.commandLine().getOut(), System.getenv());
+    try (DemoSession session = DemoSession.begin(plan, stack.kafka().bootstrapServers());
+        Dashboard page = page(stack, pagePort, Optional.of(session), progress)) {
+      if (!noOpen && terminal.isLive()) {
+        Browser.open(page.uri());
+      }
+      try (RunDisplay display =
+          display(
+              terminal,
+              () -> session.current().snapshot(stack.flink().web(), Optional.of(page.uri())))) {
+        session.train(jobs);
+      }
+    }
+  }
+
+  private void trainOnce(
+      DemoPlan plan, LocalStack stack, LocalJobs jobs, OptionalInt pagePort, Progress progress)
+      throws InterruptedException {
+    Terminal none = new Terminal(spec.commandLine().getOut(), Map.of());
+    try (DemoTraining training = DemoTraining.begin(plan, stack.kafka().bootstrapServers());
+        Dashboard page =
+            pagePort.isEmpty()
+                ? null
+                : page(stack, pagePort.getAsInt(), Optional.empty(), progress)) {
+      Optional<URI> address = Optional.ofNullable(page).map(Dashboard::uri);
       TrainingResult result;
       try (RunDisplay display =
-          RunDisplay.show(
-              () -> snapshot(stack, run, scenario, policy, follower, published, began),
-              new Terminal(spec.commandLine().getOut(), headless ? Map.of() : System.getenv()),
-              spec.commandLine().getErr())) {
-        result =
-            training.run(
-                step -> {
-                  trainedAt.putIfAbsent(step.step(), System.currentTimeMillis());
-                  published.observe(step);
-                });
-        published.finish();
+          display(none, () -> training.snapshot(stack.flink().web(), address))) {
+        result = training.train();
         jobs.throwIfFailed();
-        ended = Instant.now();
-        settle(jobs, brokers, follower, published, result);
-        if (!headless) {
-          untilInterrupted();
-        }
+        training.settle(jobs, result, spec.commandLine().getErr());
       }
-      if (headless) {
-        progress.report("training", result.steps() + " steps", Duration.between(began, ended));
-        Alert first = follower.firstAlert();
-        if (first != null && first.transition() == 0) {
-          long latency = first.detectedAt() - trainedAt.get(first.openedStep());
-          progress.report(
-              "detection", first.kind() + " after its step", Duration.ofMillis(latency));
-        }
-        PrintWriter out = spec.commandLine().getOut();
-        out.println(
-            DemoReport.of(
-                run, scenario, policy.ranks(), result, fault, follower, published.dropped()));
-        out.flush();
-      }
+      progress.report("training", result.steps() + " steps", training.elapsed());
+      training
+          .detection()
+          .ifPresent(
+              after ->
+                  progress.report(
+                      "detection",
+                      training.follower().firstAlert().kind() + " after its step",
+                      after));
+      PrintWriter out = spec.commandLine().getOut();
+      out.println(DemoReport.of(training, result));
+      out.flush();
     }
-    return 0;
   }
 
-  /**
-   * Returns when everything that was published has been judged and read back, as far as that
-   * happens in time: a step whose rank is missing waits for its timeout.
-   */
-  private void settle(
-      LocalJobs jobs,
-      String brokers,
-      RunFollower follower,
-      PublishedRanks published,
-      TrainingResult result)
-      throws InterruptedException {
-    long deadline = System.nanoTime() + SETTLING.toNanos();
-    while (follower.lastStep() < result.steps() - 1L && System.nanoTime() < deadline) {
-      TimeUnit.MILLISECONDS.sleep(50);
-    }
-    if (follower.lastStep() < result.steps() - 1L) {
-      spec.commandLine()
-          .getErr()
-          .printf(
-              Locale.ROOT,
-              "the last step assembled is %d of %d after %d s (%d records dropped by publishers)%n",
-              follower.lastStep(),
-              result.steps() - 1,
-              SETTLING.toSeconds(),
-              published.dropped());
-    }
-    try (TopicReader reader = new TopicReader(brokers, WriterSchemas.known())) {
-      Map<TopicPartition, Long> ends = reader.with(Codecs.STEPS, step -> {}).ends();
-      if (!jobs.awaitAlertsOf(ends, SETTLING)) {
-        spec.commandLine()
-            .getErr()
-            .printf(
-                "AlertJob has not read all steps within %d s: incidents may be missing%n",
-                SETTLING.toSeconds());
-      }
-    }
-    follower.catchUp();
+  private static Dashboard page(
+      LocalStack stack, int port, Optional<DemoControl> demo, Progress progress) {
+    return progress.start(
+        "page",
+        () -> LocalPage.start(stack.kafka().bootstrapServers(), port, demo),
+        started -> started.uri().toString());
   }
 
-  private static void untilInterrupted() throws InterruptedException {
-    new CountDownLatch(1).await();
-  }
-
-  private RunSnapshot snapshot(
-      LocalStack stack,
-      String run,
-      Scenario scenario,
-      TrainingPolicy policy,
-      RunFollower follower,
-      PublishedRanks published,
-      Instant began) {
-    Step newest = follower.newest();
-    Duration elapsed = Duration.between(began, ended == null ? Instant.now() : ended);
-    Double loss = newest == null ? null : newest.scalars().loss();
-    return new RunSnapshot(
-        run,
-        scenario.label() + (ended == null ? "" : "  finished, Ctrl-C ends the demo"),
-        follower.lastStep(),
-        OptionalLong.of(policy.steps()),
-        follower.stepsPerSecond(),
-        loss == null ? Double.NaN : loss,
-        newest == null ? Double.NaN : globalNorm(newest),
-        newest == null ? 1 : newest.completeness(),
-        published.dropped(),
-        follower.traces(),
-        follower.shownIncidents(),
-        stack.flink().web(),
-        elapsed);
-  }
-
-  private static double globalNorm(Step step) {
-    return step.norms().nonFinite() != null ? Double.POSITIVE_INFINITY : step.globalNorm();
+  private RunDisplay display(Terminal terminal, Supplier<RunSnapshot> run) {
+    return RunDisplay.show(run, terminal, spec.commandLine().getErr());
   }
 }

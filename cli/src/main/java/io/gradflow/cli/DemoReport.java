@@ -4,9 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.gradflow.training.Fault;
-import io.gradflow.training.Scenario;
 import io.gradflow.training.TrainingResult;
-import java.util.Optional;
 
 /**
  * What a headless demo prints at its end: one JSON object on one line, in which what is absent is
@@ -15,45 +13,36 @@ import java.util.Optional;
 final class DemoReport {
   private DemoReport() {}
 
-  /**
-   * The report.
-   *
-   * @param ranks that trained
-   * @param dropped records the ranks' publishers dropped
-   */
-  static String of(
-      String run,
-      Scenario scenario,
-      int ranks,
-      TrainingResult result,
-      Optional<Fault> fault,
-      RunFollower follower,
-      long dropped) {
+  /** The report on a training that has ended, when what it published was read back. */
+  static String of(DemoTraining training, TrainingResult result) {
+    DemoPlan plan = training.plan();
+    RunFollower follower = training.follower();
     ObjectNode report = new ObjectMapper().createObjectNode();
     report
-        .put("run", run)
-        .put("scenario", scenario.label())
-        .put("ranks", ranks)
+        .put("run", training.run())
+        .put("scenario", plan.scenario().label())
+        .put("ranks", plan.policy().ranks())
         .put("steps", result.steps());
     report.put("stepsAssembled", follower.stepsAssembled());
     putFinite(report, "completeness", follower.meanCompleteness());
     putFinite(report, "lossFirst", result.firstLoss());
     putFinite(report, "lossLast", result.lastLoss());
-    if (fault.isPresent()) {
+    Fault fault = plan.fault().orElse(null);
+    if (fault == null) {
+      report.putNull("fault");
+    } else {
       report
           .putObject("fault")
-          .put("kind", fault.get().kind().label())
-          .put("step", fault.get().step())
-          .put("layer", fault.get().layer())
-          .put("rank", fault.get().rank());
-    } else {
-      report.putNull("fault");
+          .put("kind", fault.kind().label())
+          .put("step", fault.step())
+          .put("layer", fault.layer())
+          .put("rank", fault.rank());
     }
     ArrayNode incidents = report.putArray("incidents");
     follower.incidents().forEach(alert -> incidents.add(AlertText.summary(alert)));
     ArrayNode advice = report.putArray("advice");
     follower.advice().forEach(alert -> advice.add(AlertText.advice(alert)));
-    report.put("deadLetters", follower.deadLetters()).put("dropped", dropped);
+    report.put("deadLetters", follower.deadLetters()).put("dropped", training.dropped());
     return report.toString();
   }
 

@@ -33,6 +33,7 @@ import picocli.CommandLine.Spec;
     subcommands = {
       HelpCommand.class,
       DemoCommand.class,
+      DashboardCommand.class,
       AlertsCommand.class,
       ForwardCommand.class,
       CompareCommand.class,

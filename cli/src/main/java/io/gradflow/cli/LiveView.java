@@ -58,7 +58,8 @@ final class LiveView {
             .addRight("  " + clock(run.elapsed()))
             .toString());
     lines.add(numbers(run, width));
-    lines.add(line(width).add(Style.FAINT, "Flink " + run.flink()).toString());
+    String page = run.page().map(address -> "page " + address + "  ").orElse("");
+    lines.add(line(width).add(page).add(Style.FAINT, "Flink " + run.flink()).toString());
 
     List<String> incidentLines = incidents(run, width, Math.max(2, height / 4));
     Set<String> named =

@@ -14,8 +14,12 @@ final class Ports {
   /** The flag that chooses the port of Flink's page, on every command that starts Flink. */
   static final String FLINK_OPTION = "--flink-port";
 
+  /** The flag that chooses the port of gradflow's page, on every command that starts all. */
+  static final String PAGE_OPTION = "--page-port";
+
   private static final int USUAL_OF_KAFKA = 9092;
   private static final int USUAL_OF_FLINK = 8081;
+  private static final int USUAL_OF_PAGE = 8080;
 
   private Ports() {}
 
@@ -35,6 +39,15 @@ final class Ports {
    */
   static int ofFlink(OptionalInt wanted) {
     return choose(wanted, USUAL_OF_FLINK, "Flink's web page", FLINK_OPTION);
+  }
+
+  /**
+   * The port of gradflow's page.
+   *
+   * @param wanted 0 for any free one; empty for the usual one, or any free one if that is taken
+   */
+  static int ofPage(OptionalInt wanted) {
+    return choose(wanted, USUAL_OF_PAGE, "gradflow's page", PAGE_OPTION);
   }
 
   private static int choose(OptionalInt wanted, int usual, String who, String option) {

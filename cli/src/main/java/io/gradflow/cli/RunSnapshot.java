@@ -21,6 +21,7 @@ import java.util.OptionalLong;
  * @param dropped records the trainers dropped so far
  * @param layers in the order of depth, the input's first
  * @param incidents in the order in which they opened
+ * @param page where the run is shown in a browser; empty if nothing serves it
  * @param flink Flink's web page
  * @param elapsed since the training began
  */
@@ -36,6 +37,7 @@ record RunSnapshot(
     long dropped,
     List<LayerTrace> layers,
     List<Incident> incidents,
+    Optional<URI> page,
     URI flink,
     Duration elapsed) {
 

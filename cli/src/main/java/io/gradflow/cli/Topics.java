@@ -290,6 +290,11 @@ final class Topics implements AutoCloseable {
     return denied;
   }
 
+  /** Returns if a broker answers. */
+  void requireBroker() {
+    answer(admin.describeCluster().nodes());
+  }
+
   /** The longest timeout of a transaction that every broker accepts. */
   Duration longestTransaction() {
     List<ConfigResource> brokers =

@@ -23,7 +23,16 @@ class LauncherTest {
 
   private static final List<String> MODULES =
       List.of(
-          ".", "core", "schemas", "operators", "jobs", "flink", "trainer-java", "training", "cli");
+          ".",
+          "core",
+          "schemas",
+          "operators",
+          "jobs",
+          "flink",
+          "trainer-java",
+          "training",
+          "dashboard",
+          "cli");
 
   @TempDir Path folder;
 
@@ -115,6 +124,7 @@ class LauncherTest {
         X
         """);
     aPython("exit 0");
+    programs("chromium", "prometheus", "prometheus-alertmanager");
     Outcome all = run(Map.of(), "test");
     assertThat(all.output).isEqualTo("5 passed, 2 failed, 1 skipped\n");
     assertThat(all.error)
@@ -207,11 +217,60 @@ class LauncherTest {
   }
 
   @Test
+  void saysWhatTestsOfThePageNeedAndDoesWithoutForOthers() throws Exception {
+    aJdk();
+    aPython("exit 0");
+    script("mvn", "mkdir -p training/target");
+    assertThat(run(Map.of(), "test", "page").error)
+        .isEqualTo(
+            "gradflow: needs chromium to test the page and its metrics, found none; install what is missing: apt-get install chromium\n");
+    assertThat(run(Map.of(), "screenshots").error).startsWith("gradflow: needs chromium to ");
+    programs("chromium", "prometheus");
+    Outcome all = run(Map.of(), "test");
+    assertThat(all.error)
+        .isEqualTo(
+            "gradflow: needs prometheus-alertmanager to test the page and its metrics, found none; install what is missing: apt-get install prometheus-alertmanager\n");
+    assertThat(all.code).isEqualTo(1);
+    assertThat(run(Map.of(), "test", "training").code).isZero();
+  }
+
+  @Test
+  void rootGetsThePackagesThatAreMissing() throws Exception {
+    aJdk();
+    script("mvn", "echo \"$*\" >maven-got");
+    script("df", "printf 'name\\n/dev/empty 1 1 99999999 1%% /\\n'");
+    script("apt-get", "echo \"$*\" >>\"$HOME/apt-got\"");
+    Outcome outcome = runBy(0, Map.of(), "test", "page");
+    assertThat(outcome.error).startsWith("installing chromium\n");
+    assertThat(folder.resolve("apt-got")).hasContent("update\ninstall -y chromium\n");
+    assertThat(folder.resolve("maven-got"))
+        .content()
+        .contains(" -pl integration-tests -am -Dtest=PageTest,PageModulesTest ");
+    assertThat(outcome.code).isZero();
+  }
+
+  @Test
+  void screenshotsAreTakenByWhatTheTestsAreBuiltWith() throws Exception {
+    aJdk();
+    programs("chromium");
+    script("df", "printf 'name\\n/dev/empty 1 1 99999999 1%% /\\n'");
+    script("java", "echo 'openjdk version \"17.0.15\"' >&2; echo \"ran $*\"");
+    script(
+        "mvn",
+        "mkdir -p integration-tests/target; echo libraries >integration-tests/target/classpath");
+    Outcome outcome = run(Map.of(), "screenshots", "--out", "here");
+    assertThat(outcome.output)
+        .endsWith(
+            "/integration-tests/target/test-classes:libraries io.gradflow.cli.Screenshots --out here\n");
+    assertThat(outcome.code).isZero();
+  }
+
+  @Test
   void refusesUnknownGroupsOfTests() throws Exception {
     Outcome outcome = run(Map.of(), "test", "nonsense");
     assertThat(outcome.error)
         .isEqualTo(
-            "gradflow: expected one of: trainer-python core schemas operators jobs trainer-java trainer-java-dl4j trainer-java-djl training cli integration-tests benchmarks faults trainers simulation; got: nonsense\n");
+            "gradflow: expected one of: trainer-python core schemas operators jobs trainer-java trainer-java-dl4j trainer-java-djl training dashboard flink-sql cli integration-tests benchmarks faults page trainers simulation; got: nonsense\n");
     assertThat(outcome.code).isEqualTo(2);
     assertThat(run(Map.of(), "test", "--help").output).startsWith("Usage: gradflow test [NAME]");
   }
@@ -252,6 +311,12 @@ class LauncherTest {
             .replace("PIP", pip));
   }
 
+  private void programs(String... names) throws IOException {
+    for (String name : names) {
+      script(name, "exit 9");
+    }
+  }
+
   private void script(String name, String body) throws IOException {
     Path file = Files.createDirectories(folder.resolve("bin")).resolve(name);
     Files.deleteIfExists(file);
@@ -263,6 +328,11 @@ class LauncherTest {
    * Runs a copy of the script in an empty folder, with no programs but a few and the faked ones.
    */
   private Outcome run(Map<String, String> environment, String... args) throws Exception {
+    return runBy(1000, environment, args);
+  }
+
+  private Outcome runBy(int user, Map<String, String> environment, String... args)
+      throws Exception {
     Path bin = Files.createDirectories(folder.resolve("bin"));
     for (String tool : TOOLS) {
       if (!Files.exists(bin.resolve(tool))) {
@@ -270,8 +340,8 @@ class LauncherTest {
       }
     }
     script("sleep", "");
-    // Nothing may be installed by a test, whoever runs it.
-    script("id", "echo 1000");
+    // Nothing may be installed by a test, whoever runs it: PATH has no other apt-get than its own.
+    script("id", "echo " + user);
     Path copy = folder.resolve("gradflow");
     if (!Files.exists(copy)) {
       Files.copy(SCRIPT, copy);

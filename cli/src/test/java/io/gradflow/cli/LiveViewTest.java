@@ -34,7 +34,7 @@ class LiveViewTest {
             """
             gradflow  demo-1  exploding                                               1:15
             step 120/300  38.3/s  loss 1.235  norm NaN/Inf  complete 99.9 %  dropped 0
-            Flink http://127.0.0.1:8081
+            page http://127.0.0.1:8080  Flink http://127.0.0.1:8081
               by depth     log2 norm  change  -4    octaves   +4 last steps, newest right
               b0.quiet          -1.9    +0.1          |                                ▄▄▄
               b0.growing         2.5    +4.5          |███████▶                        ▄▇█

@@ -119,6 +119,7 @@ final class SnapshotOf {
         0,
         layers,
         incidents,
+        Optional.of(URI.create("http://127.0.0.1:8080")),
         URI.create("http://127.0.0.1:8081"),
         Duration.ofSeconds(75));
   }

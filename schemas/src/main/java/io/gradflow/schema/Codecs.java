@@ -2,8 +2,10 @@ package io.gradflow.schema;
 
 import io.gradflow.core.detect.Rule;
 import io.gradflow.core.incident.Alert;
+import io.gradflow.core.incident.Feedback;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.Block;
+import io.gradflow.core.shard.Capture;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Shard;
@@ -20,6 +22,8 @@ public final class Codecs {
   public static final Codec<LayerWindow> WINDOWS = new Codec<>(Topic.WINDOWS, new WindowMapping());
   public static final Codec<Alert> ALERTS = new Codec<>(Topic.ALERTS, new AlertMapping());
   public static final Codec<Rule> RULES = new Codec<>(Topic.RULES, new RuleMapping());
+  public static final Codec<Capture> CAPTURES = new Codec<>(Topic.CAPTURES, new CaptureMapping());
+  public static final Codec<Feedback> FEEDBACK = new Codec<>(Topic.FEEDBACK, new FeedbackMapping());
 
   private Codecs() {}
 }

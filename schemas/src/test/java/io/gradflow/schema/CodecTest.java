@@ -5,7 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.gradflow.core.Origin;
 import io.gradflow.core.detect.Rule;
+import io.gradflow.core.incident.Feedback;
 import io.gradflow.core.norm.Step;
+import io.gradflow.core.shard.Capture;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerColumns;
 import io.gradflow.core.shard.Manifest;
@@ -71,6 +73,16 @@ class CodecTest {
   @Test
   void rulesReturnAsTheyWere() throws IOException {
     everySeedReturns(Codecs.RULES, Samples::rule, null);
+  }
+
+  @Test
+  void feedbackReturnsAsItWas() throws IOException {
+    everySeedReturns(Codecs.FEEDBACK, Samples::feedback, null);
+  }
+
+  @Test
+  void capturesReturnAsTheyWere() throws IOException {
+    everySeedReturns(Codecs.CAPTURES, Samples::capture, null);
   }
 
   private static <T> void everySeedReturns(
@@ -214,6 +226,13 @@ class CodecTest {
     Rule rule = new Samples(3).rule();
     assertThat(new String(Codecs.RULES.encode(rule).get(0).key(), StandardCharsets.UTF_8))
         .isEqualTo("*|" + rule.kind());
+    Feedback feedback = new Feedback("a|b", "i1", Feedback.Verdict.FALSE, null, 0, null);
+    assertThat(new String(Codecs.FEEDBACK.encode(feedback).get(0).key(), StandardCharsets.UTF_8))
+        .as("one verdict an incident survives compaction, not one a run")
+        .isEqualTo("a%7Cb|i1");
+    Capture capture = new Samples(3).capture();
+    assertThat(new String(Codecs.CAPTURES.encode(capture).get(0).key(), StandardCharsets.UTF_8))
+        .isEqualTo(capture.runId());
   }
 
   @Test

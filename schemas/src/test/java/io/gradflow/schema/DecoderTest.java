@@ -36,7 +36,9 @@ class DecoderTest {
         Sample.of(Codecs.STEPS, samples.step(5)),
         Sample.of(Codecs.WINDOWS, samples.window()),
         Sample.of(Codecs.ALERTS, samples.alert()),
-        Sample.of(Codecs.RULES, samples.rule()));
+        Sample.of(Codecs.RULES, samples.rule()),
+        Sample.of(Codecs.FEEDBACK, samples.feedback()),
+        Sample.of(Codecs.CAPTURES, samples.capture()));
   }
 
   private record Sample(Topic topic, byte[] bytes, Decoder<?> decoder) {

@@ -8,6 +8,7 @@ import io.gradflow.core.detect.Rule;
 import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.incident.Cause;
+import io.gradflow.core.incident.Feedback;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankComparison;
@@ -20,6 +21,7 @@ import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
 import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.shard.Block;
+import io.gradflow.core.shard.Capture;
 import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Histograms;
@@ -358,6 +360,37 @@ class GoldenBytesTest {
     assertGolden(
         Codecs.RULES,
         new Rule("*", FindingKind.EXPLODING_SPIKE, 3, Rule.Mode.SHADOW, Map.of("threshold", 8.0)));
+  }
+
+  @Test
+  void feedback() throws IOException {
+    assertGolden(
+        Codecs.FEEDBACK,
+        new Feedback(
+            "run",
+            "1d",
+            Feedback.Verdict.EXPECTED,
+            "ann",
+            1_700_000_000_000L,
+            "warm-up of step 7"));
+  }
+
+  @Test
+  void capture() throws IOException {
+    assertGolden(
+        Codecs.CAPTURES,
+        new Capture(
+            "capture-1",
+            "run",
+            "main",
+            List.of("decoder.0.weight"),
+            new int[] {3, 5},
+            8L,
+            2,
+            1L << 20,
+            1_700_000_600_000L,
+            "ann",
+            1_700_000_000_000L));
   }
 
   @Test

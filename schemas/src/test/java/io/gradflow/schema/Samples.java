@@ -7,6 +7,7 @@ import io.gradflow.core.detect.Rule;
 import io.gradflow.core.detect.Severity;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.incident.Cause;
+import io.gradflow.core.incident.Feedback;
 import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.RankComparison;
@@ -19,6 +20,7 @@ import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
 import io.gradflow.core.norm.StepSignals;
 import io.gradflow.core.shard.Block;
+import io.gradflow.core.shard.Capture;
 import io.gradflow.core.shard.Clip;
 import io.gradflow.core.shard.Dtype;
 import io.gradflow.core.shard.Histograms;
@@ -471,6 +473,31 @@ final class Samples {
         random.nextInt(100),
         one(Rule.Mode.values()),
         Map.of("slope", 0.012));
+  }
+
+  Feedback feedback() {
+    return new Feedback(
+        "run " + text(),
+        "incident " + text(),
+        one(Feedback.Verdict.values()),
+        maybe(this::text),
+        random.nextLong(1L << 41),
+        maybe(this::text));
+  }
+
+  Capture capture() {
+    return new Capture(
+        "capture " + text(),
+        "run " + text(),
+        "main",
+        List.of("layer " + text(), "layer"),
+        maybe(() -> new int[] {0, 1 + random.nextInt(1000)}),
+        maybe(() -> random.nextLong(1000)),
+        1 + random.nextInt(10),
+        random.nextLong(1L << 40),
+        random.nextLong(1L << 41),
+        maybe(this::text),
+        random.nextLong(1L << 41));
   }
 
   private StepId stepId() {

@@ -23,7 +23,6 @@ public final class DataParallelTraining {
   private static final int SAMPLES_PER_RANK = 2048;
 
   private final TrainingPolicy policy;
-  private final Optional<Fault> fault;
   private final List<Layer> layers;
   private final TeacherTask task;
   private final AllReduce allReduce;
@@ -31,21 +30,26 @@ public final class DataParallelTraining {
   private final AtomicReference<Throwable> failure = new AtomicReference<>();
   private volatile boolean stopRequested;
 
+  // What was asked for last, under this object's lock.
+  private Optional<Fault> wanted;
+
   // Written while all ranks wait at the all-reduce, read by all of them after it.
+  private Optional<Fault> fault;
   private int stepsDone;
   private boolean lastStep;
   private long nextStepNanos;
 
   /**
-   * A training in which that fault strikes, or none.
+   * A training in which that fault strikes, or none, unless somebody {@link #strike}s.
    *
    * @throws IllegalArgumentException when the training has no such step, layer or rank
    */
   public DataParallelTraining(TrainingPolicy policy, Optional<Fault> fault) {
     this.policy = policy;
     this.fault = fault;
+    this.wanted = fault;
     this.layers = ResidualNetwork.layers(policy);
-    fault.ifPresent(f -> f.requireWithin(policy, layers));
+    fault.ifPresent(f -> f.requireWithin(policy));
     this.task = new TeacherTask(policy.seed());
     this.allReduce = new AllReduce(layers, policy.ranks(), this::endReduction);
     this.losses = new double[policy.steps()];
@@ -54,6 +58,33 @@ public final class DataParallelTraining {
   /** The parameter tensors, in forward order. */
   public List<Layer> layers() {
     return layers;
+  }
+
+  /**
+   * Puts another fault, or none, in the place of the one that acts or is still to come; callable
+   * from any thread, at any time. What the old one has done to the weights stays.
+   *
+   * @param struck its step does not count
+   * @return the step from which it acts on all ranks: the one that follows the next all-reduce
+   * @throws IllegalArgumentException when the training has no such layer or rank
+   * @throws IllegalStateException when the training has no such step any more
+   */
+  public synchronized long strike(Optional<Fault> struck) {
+    long step = stepsDone + 1L;
+    if (lastStep || step >= policy.steps()) {
+      throw new IllegalStateException(
+          "training: expected one that still has a step to strike, got one that ends after %d"
+              .formatted(lastStep ? stepsDone : policy.steps()));
+    }
+    Optional<Fault> atStep = struck.map(f -> f.atStep(step));
+    atStep.ifPresent(f -> f.requireWithin(policy));
+    wanted = atStep;
+    return step;
+  }
+
+  /** The fault that acts, is still to come, or was the last one; empty when there is none. */
+  public synchronized Optional<Fault> fault() {
+    return wanted;
   }
 
   /** Ends the training after the step under way; callable from any thread, at any time. */
@@ -117,9 +148,14 @@ public final class DataParallelTraining {
       throws InterruptedException, BrokenBarrierException {
     var network = new ResidualNetwork(policy);
     var samples = task.samplesOf(rank, SAMPLES_PER_RANK);
-    var effect = new FaultEffect(fault, rank, layers);
+    var acting = fault;
+    var effect = new FaultEffect(acting, rank, layers);
     float[] updateNorms = null;
     for (long step = 0; ; step++) {
+      if (!acting.equals(fault)) {
+        acting = fault;
+        effect = new FaultEffect(acting, rank, layers);
+      }
       samples.copyBatch(step * policy.rankBatch(), network.inputs(), network.targets());
       scaleWeights(network, effect, step);
       double loss = network.forward(effect.maskedBlock(step));
@@ -149,9 +185,14 @@ public final class DataParallelTraining {
   }
 
   private void endReduction() {
+    endStep();
+    pace();
+  }
+
+  private synchronized void endStep() {
     losses[stepsDone++] = allReduce.meanLoss();
     lastStep = stopRequested || stepsDone == policy.steps();
-    pace();
+    fault = wanted;
   }
 
   private void pace() {

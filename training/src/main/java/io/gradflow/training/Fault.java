@@ -17,7 +17,23 @@ public record Fault(Scenario kind, long step, String layer, Integer rank) {
     return new Fault(kind, step, layer, rank);
   }
 
-  void requireWithin(TrainingPolicy policy, List<Layer> layers) {
+  /** The same fault of another layer; one that acts on none stays as it is. */
+  public Fault onLayer(String layer) {
+    return this.layer == null ? this : new Fault(kind, step, layer, rank);
+  }
+
+  /** The same fault of another rank; one that acts on all alike stays as it is. */
+  public Fault onRank(int rank) {
+    return this.rank == null ? this : new Fault(kind, step, layer, rank);
+  }
+
+  /**
+   * Returns if such a training can have the fault.
+   *
+   * @throws IllegalArgumentException when it has no such step, layer or rank
+   */
+  public void requireWithin(TrainingPolicy policy) {
+    List<Layer> layers = ResidualNetwork.layers(policy);
     if (step < 0 || step >= policy.steps()) {
       throw new IllegalArgumentException(
           "fault %s: expected a step from 0 to %d, as the run has %d steps, got %d"

@@ -51,6 +51,12 @@ public record TrainingPolicy(
     return (batch + ranks - 1) / ranks;
   }
 
+  /** Another training of the same network. */
+  public TrainingPolicy withSeed(long seed) {
+    return new TrainingPolicy(
+        seed, steps, ranks, depth, width, batch, learningRate, stepsPerSecond);
+  }
+
   /** The same training, longer or shorter. */
   public TrainingPolicy withSteps(int steps) {
     return new TrainingPolicy(

@@ -119,6 +119,24 @@ class DataParallelTrainingTest {
   }
 
   @Test
+  void thereIsNothingToStrikeAfterTheLastStep() throws Exception {
+    var policy = TrainingPolicy.ofSeed(1).withSteps(2);
+    var training = healthy(policy);
+    var fault = Optional.of(new Fault(Scenario.NAN, 0, "block1.weight", 0));
+    assertThat(training.strike(fault)).isEqualTo(1);
+    assertThatThrownBy(() -> training.strike(fault.map(f -> f.onRank(4))))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("fault nan: expected a rank from 0 to 3, got 4");
+    assertThat(training.fault()).isEqualTo(fault.map(f -> f.atStep(1)));
+    training.run(step -> {});
+
+    assertThatThrownBy(() -> training.strike(fault))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage(
+            "training: expected one that still has a step to strike, got one that ends after 2");
+  }
+
+  @Test
   void failingObserverEndsAllRanksAndIsNamed() {
     var training = healthy(TrainingPolicy.ofSeed(1).withSteps(1_000_000));
 

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -106,6 +107,74 @@ class FaultTest {
         assertThat(struck.recording.localSquares[step][rank] == null).isEqualTo(missing);
       }
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "HEALTHY")
+  void aStrikeActsAsTheSameFaultThatWasKnownBefore(Scenario scenario) throws Exception {
+    var policy = TrainingPolicy.ofSeed(11).withSteps(60);
+    Fault fault = scenario.fault(policy).orElseThrow();
+    var known = Recording.of(policy, Optional.of(fault));
+    var struck =
+        Recording.of(
+            policy,
+            Optional.empty(),
+            training -> strikeAt(training, fault.step(), Optional.of(fault.atStep(0))));
+
+    assertThat(struck.localSquares).isDeepEqualTo(known.localSquares);
+    assertThat(struck.weightSquares).isDeepEqualTo(known.weightSquares);
+    assertThat(struck.result.losses()).isEqualTo(known.result.losses());
+  }
+
+  @Test
+  void aMissingRankThatIsTakenBackIsHeardOfAgain() throws Exception {
+    var policy = TrainingPolicy.ofSeed(11).withSteps(60);
+    Fault fault = Scenario.MISSING_RANK.fault(policy).orElseThrow().atStep(10);
+    var recording =
+        Recording.of(
+            policy, Optional.of(fault), training -> strikeAt(training, 30, Optional.empty()));
+
+    for (int step = 0; step < 60; step++) {
+      assertThat(recording.localSquares[step][fault.rank()] == null)
+          .isEqualTo(step >= 10 && step < 30);
+    }
+  }
+
+  @Test
+  void whatAFaultHasDoneToTheWeightsStaysWhenItIsTakenBack() throws Exception {
+    var policy = TrainingPolicy.ofSeed(11).withSteps(90);
+    Fault fault = Scenario.EXPLODING.fault(policy).orElseThrow().atStep(10);
+    var recording =
+        Recording.of(
+            policy, Optional.of(fault), training -> strikeAt(training, 40, Optional.empty()));
+
+    int layer = recording.layer(fault.layer());
+    double before = recording.weightSquares[10][0][layer];
+    double grown = recording.weightSquares[39][0][layer];
+    assertThat(grown).isGreaterThan(10 * before);
+    assertThat(recording.weightSquares[89][0][layer]).isBetween(grown / 2, grown * 1.5);
+  }
+
+  @Test
+  void aStrikeIsOfLayerAndRankAsFarAsItsScenarioHasThem() {
+    Fault nan = new Fault(Scenario.NAN, 3, "block1.weight", 0);
+    assertThat(nan.onLayer("block2.weight").onRank(2))
+        .isEqualTo(new Fault(Scenario.NAN, 3, "block2.weight", 2));
+    Fault missing = new Fault(Scenario.MISSING_RANK, 3, null, 0);
+    assertThat(missing.onLayer("block2.weight")).isEqualTo(missing);
+    Fault exploding = new Fault(Scenario.EXPLODING, 3, "block1.weight", null);
+    assertThat(exploding.onRank(2)).isEqualTo(exploding);
+  }
+
+  /** Strikes during the step before, when all ranks have begun it. */
+  private static StepObserver strikeAt(
+      DataParallelTraining training, long step, Optional<Fault> fault) {
+    return seen -> {
+      if (seen.rank() == 0 && seen.step() == step - 2) {
+        assertThat(training.strike(fault)).isEqualTo(step);
+        assertThat(training.fault()).isEqualTo(fault.map(f -> f.atStep(step)));
+      }
+    };
   }
 
   private record Struck(Recording recording, Fault fault, int layer) {

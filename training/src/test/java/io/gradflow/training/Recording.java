@@ -2,6 +2,7 @@ package io.gradflow.training;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * The gradients and weights of a whole training in short: for every step, rank and layer the sum of
@@ -15,17 +16,36 @@ final class Recording implements StepObserver {
   final double[][][] reducedSquares;
   final double[][][] weightSquares;
 
-  private Recording(TrainingPolicy policy, Optional<Fault> fault) throws InterruptedException {
+  private Recording(
+      TrainingPolicy policy,
+      Optional<Fault> fault,
+      Function<DataParallelTraining, StepObserver> another)
+      throws InterruptedException {
     var training = new DataParallelTraining(policy, fault);
     layers = training.layers();
     localSquares = new double[policy.steps()][policy.ranks()][];
     reducedSquares = new double[policy.steps()][policy.ranks()][];
     weightSquares = new double[policy.steps()][policy.ranks()][];
-    result = training.run(this);
+    StepObserver beside = another.apply(training);
+    result =
+        training.run(
+            step -> {
+              observe(step);
+              beside.observe(step);
+            });
   }
 
   static Recording of(TrainingPolicy policy, Optional<Fault> fault) throws InterruptedException {
-    return new Recording(policy, fault);
+    return of(policy, fault, training -> step -> {});
+  }
+
+  /** Of a training that another observer sees too. */
+  static Recording of(
+      TrainingPolicy policy,
+      Optional<Fault> fault,
+      Function<DataParallelTraining, StepObserver> another)
+      throws InterruptedException {
+    return new Recording(policy, fault, another);
   }
 
   @Override
