@@ -24,7 +24,9 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
-/** The assembled steps of a run of many layers, as NormJob would publish them: drawn, not trained. */
+/**
+ * The assembled steps of a run of many layers, as NormJob would publish them: drawn, not trained.
+ */
 final class LargeRun implements AutoCloseable {
   private static final int ELEMENTS = 4096;
   private static final int LAYERS_PER_BLOCK = 9;
@@ -168,8 +170,7 @@ final class LargeRun implements AutoCloseable {
 
   private <T> void send(Codec<T> codec, T value) {
     for (Encoded record : codec.encode(value)) {
-      producer.send(
-          new ProducerRecord<>(codec.topic().topicName(), record.key(), record.value()));
+      producer.send(new ProducerRecord<>(codec.topic().topicName(), record.key(), record.value()));
     }
   }
 

@@ -1,10 +1,10 @@
 package io.gradflow.cli;
 
 import com.google.gson.JsonObject;
-import com.microsoft.playwright.Browser;
 import com.microsoft.playwright.CDPSession;
 import com.microsoft.playwright.Page;
 import io.gradflow.schema.Topic;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -22,6 +22,8 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongConsumer;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -89,6 +91,8 @@ final class PageBench implements Callable<Integer> {
   private final PrintWriter out = new PrintWriter(System.out, true, StandardCharsets.UTF_8);
   private final PrintWriter err = new PrintWriter(System.err, true, StandardCharsets.UTF_8);
 
+  private int port;
+
   private PageBench() {}
 
   public static void main(String[] arguments) {
@@ -104,7 +108,9 @@ final class PageBench implements Callable<Integer> {
       try (LargeRun run = new LargeRun(kafka.bootstrapServers(), RUN, layers)) {
         while (run.next() < steps) {
           run.publish(Math.min(1_000, steps - run.next()));
-          say("%,d of %,d steps of %,d layers in %s", run.next(), steps, layers, Topic.STEPS.topicName());
+          say(
+              "%,d of %,d steps of %,d layers in %s",
+              run.next(), steps, layers, Topic.STEPS.topicName());
         }
         Process server = startServer(kafka.bootstrapServers(), workspace);
         try {
@@ -147,19 +153,24 @@ final class PageBench implements Callable<Integer> {
 
   private void frames(URI address) {
     try (Chromium chromium = Chromium.start()) {
-      Browser browser = chromium.browser();
-      try (Page page = open(browser, address)) {
-        out.printf(Locale.ROOT, "%nms between frames, %,d layers x %,d steps, %d steps/s arriving%n%n", layers, steps, rate);
+      try (Page page = open(chromium, address)) {
+        out.printf(
+            Locale.ROOT,
+            "%nms between frames, %,d layers x %,d steps, %d steps/s arriving%n%n",
+            layers,
+            steps,
+            rate);
         out.println("| what | p50 | p95 | p99 | longest | frames |");
         out.println("|---|---|---|---|---|---|");
         row("page, following", intervals(page, () -> page.waitForTimeout(seconds * 1000.0)));
         row("page, zooming and panning", intervals(page, () -> explore(page)));
       }
-      try (Page page = browser.newPage()) {
-        page.setViewportSize(1440, 900);
+      try (Page page = chromium.someone().newPage()) {
         page.navigate("about:blank");
         page.evaluate(EVERY_PIXEL_ANEW, List.of(layers, steps));
-        row("canvas drawn anew for each frame", intervals(page, () -> page.waitForTimeout(seconds * 1000.0)));
+        row(
+            "canvas drawn anew for each frame",
+            intervals(page, () -> page.waitForTimeout(seconds * 1000.0)));
       }
     }
   }
@@ -197,13 +208,11 @@ final class PageBench implements Callable<Integer> {
       }
       """;
 
-  private Page open(Browser browser, URI address) {
-    Page page = browser.newPage();
-    page.setViewportSize(1440, 900);
+  private Page open(Chromium chromium, URI address) {
+    Page page = chromium.someone().newPage();
     page.navigate(address + "#run=" + RUN);
     long deadline = System.nanoTime() + LOADING.toNanos();
-    while (!(Boolean)
-        page.evaluate("steps => (window.gradflow?.loadedSteps?.() ?? 0) >= steps", Math.min(steps, 9_900))) {
+    while (!(Boolean) page.evaluate(HAS_LOADED, 2.0 * layers * steps)) {
       if (System.nanoTime() > deadline) {
         throw new IllegalStateException(
             "the page has not loaded %d steps within %d s".formatted(steps, LOADING.toSeconds()));
@@ -213,6 +222,16 @@ final class PageBench implements Callable<Integer> {
     page.waitForTimeout(3_000);
     return page;
   }
+
+  private static final String HAS_LOADED =
+      """
+      bytes => {
+        const header = document.getElementById('header').textContent;
+        const cells = performance.getEntriesByType('resource').filter(entry => entry.name.includes('/api/cells'));
+        return header.includes('live') && !header.includes('loading')
+          && cells.reduce((sum, entry) => sum + entry.decodedBodySize, 0) >= bytes;
+      }
+      """;
 
   private void explore(Page page) {
     page.mouse().move(700, 400);
@@ -253,7 +272,8 @@ final class PageBench implements Callable<Integer> {
 
   private void waits(URI page, LongConsumer[] sending) throws InterruptedException {
     URI stream =
-        page.resolve("/api/events?run=" + URLEncoder.encode(RUN, StandardCharsets.UTF_8) + "&stream=main");
+        page.resolve(
+            "/api/events?run=" + URLEncoder.encode(RUN, StandardCharsets.UTF_8) + "&stream=main");
     out.printf(Locale.ROOT, "%nms from a step's publication to a client that has read it%n%n");
     out.println("| clients | p50 | p95 | p99 | longest | steps told |");
     out.println("|---|---|---|---|---|---|");
@@ -299,12 +319,19 @@ final class PageBench implements Callable<Integer> {
   // --- Memory ---------------------------------------------------------------------------------
 
   /** What is held after a full collection, MiB. */
-  private record Held(double minute, double pageHeap, double browser, double serverHeap, double server) {}
+  private record Held(
+      double minute, double pageHeap, double browser, double serverHeap, double server) {}
+
+  private static Stream<ProcessHandle> browser() {
+    return ProcessHandle.current()
+        .descendants()
+        .filter(process -> process.info().command().orElse("").contains("chromium"));
+  }
 
   private void soak(URI address, ProcessHandle server) {
     List<Held> all = new ArrayList<>();
     try (Chromium chromium = Chromium.start();
-        Page page = open(chromium.browser(), address)) {
+        Page page = open(chromium, address)) {
       CDPSession devtools = page.context().newCDPSession(page);
       long began = System.nanoTime();
       while (System.nanoTime() < began + soakMinutes * 60_000_000_000L) {
@@ -313,15 +340,17 @@ final class PageBench implements Callable<Integer> {
         JsonObject heap = devtools.send("Runtime.getHeapUsage");
         double pageHeap =
             (heap.get("usedSize").getAsDouble()
-                    + (heap.has("backingStorageSize") ? heap.get("backingStorageSize").getAsDouble() : 0))
+                    + (heap.has("backingStorageSize")
+                        ? heap.get("backingStorageSize").getAsDouble()
+                        : 0))
                 / (1 << 20);
         Held held =
             new Held(
                 (System.nanoTime() - began) / 60e9,
                 pageHeap,
-                ProcessMemory.ofTree(chromium.process()),
+                ProcessMemory.of(browser()),
                 ProcessMemory.heapAfterCollection(server),
-                ProcessMemory.ofTree(server));
+                ProcessMemory.of(Stream.of(server)));
         all.add(held);
         say(
             "%.1f min: page %.0f MiB (browser %.0f), server heap %.0f MiB (process %.0f)",
@@ -330,7 +359,9 @@ final class PageBench implements Callable<Integer> {
     }
     out.printf(
         Locale.ROOT,
-        "%nMiB after a full collection, over %d minutes at %d steps/s%n%n", soakMinutes, rate);
+        "%nMiB after a full collection, over %d minutes at %d steps/s%n%n",
+        soakMinutes,
+        rate);
     out.println("| of | first sixth | last sixth | MiB/h after the first sixth |");
     out.println("|---|---|---|---|");
     held("page's heap and buffers", all, Held::pageHeap);
@@ -339,7 +370,7 @@ final class PageBench implements Callable<Integer> {
     held("server's process", all, Held::server);
   }
 
-  private void held(String what, List<Held> all, java.util.function.ToDoubleFunction<Held> of) {
+  private void held(String what, List<Held> all, ToDoubleFunction<Held> of) {
     int sixth = Math.max(1, all.size() / 6);
     List<Held> later = all.subList(sixth, all.size());
     out.printf(
@@ -352,7 +383,7 @@ final class PageBench implements Callable<Integer> {
   }
 
   /** Median of the slopes between all pairs (Theil and Sen), a minute. */
-  private static double slope(List<Held> all, java.util.function.ToDoubleFunction<Held> of) {
+  private static double slope(List<Held> all, ToDoubleFunction<Held> of) {
     List<Double> slopes = new ArrayList<>();
     for (int i = 0; i < all.size(); i++) {
       for (int j = i + 1; j < all.size(); j++) {
@@ -372,7 +403,7 @@ final class PageBench implements Callable<Integer> {
 
   // --- The server -----------------------------------------------------------------------------
 
-  private Process startServer(String brokers, Workspace workspace) throws java.io.IOException {
+  private Process startServer(String brokers, Workspace workspace) throws IOException {
     port = Ports.anyFree();
     return new ProcessBuilder(
             Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -391,8 +422,6 @@ final class PageBench implements Callable<Integer> {
         .redirectError(workspace.log().resolveSibling("page-bench.log").toFile())
         .start();
   }
-
-  private int port;
 
   private URI awaitServer(Process server) throws InterruptedException {
     long deadline = System.nanoTime() + LOADING.toNanos();

@@ -16,12 +16,9 @@ final class ProcessMemory {
 
   private ProcessMemory() {}
 
-  /** Of a process and all that it has started, MiB; what they share counts once. */
-  static double ofTree(ProcessHandle process) {
-    return Stream.concat(Stream.of(process), process.descendants())
-            .mapToDouble(ProcessMemory::kib)
-            .sum()
-        / KIB_IN_MIB;
+  /** Of some processes together, MiB; what they share counts once. */
+  static double of(Stream<ProcessHandle> processes) {
+    return processes.mapToDouble(ProcessMemory::kib).sum() / KIB_IN_MIB;
   }
 
   private static double kib(ProcessHandle process) {
@@ -41,8 +38,8 @@ final class ProcessMemory {
   /** The heap that is in use in another JVM after a full collection, MiB. */
   static double heapAfterCollection(ProcessHandle jvm) {
     jcmd(jvm, "GC.run");
-    Matcher used = Pattern.compile("generation +total \\d+K, used (\\d+)K")
-            .matcher(jcmd(jvm, "GC.heap_info"));
+    Matcher used =
+        Pattern.compile("generation +total \\d+K, used (\\d+)K").matcher(jcmd(jvm, "GC.heap_info"));
     double kib = 0;
     while (used.find()) {
       kib += Double.parseDouble(used.group(1));

@@ -136,7 +136,8 @@ final class StreamClients implements AutoCloseable {
     channel.connect(new InetSocketAddress(stream.getHost(), stream.getPort()));
     String request =
         "GET %s?%s HTTP/1.1\r\nHost: %s:%d\r\nAccept: text/event-stream\r\n\r\n"
-            .formatted(stream.getRawPath(), stream.getRawQuery(), stream.getHost(), stream.getPort());
+            .formatted(
+                stream.getRawPath(), stream.getRawQuery(), stream.getHost(), stream.getPort());
     channel.write(ByteBuffer.wrap(request.getBytes(StandardCharsets.US_ASCII)));
     return channel;
   }
