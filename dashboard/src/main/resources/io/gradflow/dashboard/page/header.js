@@ -273,7 +273,9 @@ export function mountHeader(root, { store, other, view, api, status, signal }) {
     } else if (store.connection === 'live' && store.loading < 1) {
       text = 'loading history…';
     }
-    connection.title = Number.isFinite(store.pulse?.readLagMs) ? `Server reads ${formatDuration(store.pulse.readLagMs)} behind the topics` : '';
+    const behind = store.pulse?.readLagMs;
+    connection.title =
+      store.error !== null ? clean(store.error, 500) : Number.isFinite(behind) ? `The server reads ${formatDuration(behind)} behind the topics` : '';
     write(connection, clean(text, 48));
     const open = [...store.incidents.values()].filter(
       (incident) => incident.state !== 'RESOLVED' && incident.state !== 'EXPIRED' && incident.severity !== 'INFO',

@@ -243,7 +243,7 @@ class Pane {
     on(this.stage, 'pointercancel', () => this.#cancel());
     on(this.stage, 'wheel', (event) => this.#wheel(event), { passive: false });
     on(this.stage, 'dblclick', () => this.reset());
-    on(this.stage, 'keydown', (event) => this.#press_key(event));
+    on(this.stage, 'keydown', (event) => this.#typed(event));
     on(this.above, 'pointermove', (event) => this.#overIncident(event));
     on(this.above, 'pointerleave', () => (this.tip.hidden = true));
     on(this.above, 'click', (event) => {
@@ -466,11 +466,18 @@ class Pane {
       ring.high = scale.lastColumn;
     }
     // New steps first, then what has changed, then what has come into sight.
+    while (ring.high < scale.lastColumn && performance.now() < end) {
+      const last = Math.min(scale.lastColumn, ring.high + STRIP_COLUMNS);
+      this.#columns(ring.high + 1, last);
+      ring.high = last;
+      ring.low = Math.max(ring.low, ring.high - ring.width + 1);
+      painted = true;
+    }
     while (this.#dirty.length > 0 && performance.now() < end) {
       // The latest first: most often it is one step.
       const span = this.#dirty[this.#dirty.length - 1];
-      const low = Math.max(ring.low, scale.firstColumn, scale.column(span.from));
-      const high = Math.min(ring.high, scale.lastColumn, span.below, scale.columnEnd(span.to + this.#stride - 1));
+      const low = Math.max(ring.low, scale.column(span.from));
+      const high = Math.min(ring.high, span.below, scale.columnEnd(span.to + this.#stride - 1));
       if (low > high) {
         this.#dirty.pop();
         continue;
@@ -483,13 +490,6 @@ class Pane {
         this.#dirty.pop();
       }
     }
-    while (ring.high < scale.lastColumn && performance.now() < end) {
-      const last = Math.min(scale.lastColumn, ring.high + STRIP_COLUMNS);
-      this.#columns(ring.high + 1, last);
-      ring.high = last;
-      ring.low = Math.max(ring.low, ring.high - ring.width + 1);
-      painted = true;
-    }
     while (ring.low > scale.firstColumn && performance.now() < end) {
       const first = Math.max(scale.firstColumn, ring.low - STRIP_COLUMNS);
       this.#columns(first, ring.low - 1);
@@ -498,11 +498,9 @@ class Pane {
       painted = true;
     }
     const done = ring.low <= scale.firstColumn && ring.high >= scale.lastColumn;
-    if (done) {
-      if (this.#stale !== null) {
-        this.#stale = null;
-        painted = true;
-      }
+    if (done && this.#stale !== null) {
+      this.#stale = null;
+      painted = true;
     }
     if (!done || this.#dirty.length > 0) {
       wake();
@@ -981,7 +979,7 @@ class Pane {
     this.#view.set({ to: null, to2: null, span: 600 });
   }
 
-  #press_key(event) {
+  #typed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || this.#scale === null) {
       return;
     }
