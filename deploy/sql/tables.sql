@@ -104,10 +104,12 @@ CREATE TABLE gradient_manifests (
     sparse BOOLEAN, zeroInit BOOLEAN, tiedTo STRING, placement ARRAY<STRING>>>
 ) WITH ('topic' = 'gradient-manifests') LIKE gradient_topic;
 
+-- Views say n = 1 of each row. They sort by one column: with two, Flink 2.2 takes the rows for final in streaming queries.
+
 -- Every step once, in its highest revision. Of a step of several parts, part 0 says all that is not of single layers.
 CREATE VIEW steps AS
 SELECT * FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY runId, attempt, `stream`, step ORDER BY revision DESC, kafkaOffset DESC) AS n
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY runId, attempt, `stream`, step ORDER BY revision DESC) AS n
   FROM gradient_steps WHERE part = 0
 ) WHERE n = 1;
 
@@ -127,6 +129,6 @@ SELECT * FROM (
 -- Every incident once, as of its last transition.
 CREATE VIEW incidents AS
 SELECT * FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY incidentId ORDER BY transition DESC, kafkaOffset DESC) AS n
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY incidentId ORDER BY transition DESC) AS n
   FROM gradient_alerts
 ) WHERE n = 1;

@@ -8,4 +8,5 @@ SELECT
 FROM incidents i
 JOIN (SELECT incidentId, MIN(detected) AS openedAt FROM gradient_alerts GROUP BY incidentId) o
   ON o.incidentId = i.incidentId
-WHERE i.state IN ('OPENED', 'UPDATED') AND i.severity <> 'INFO';
+WHERE i.state IN ('OPENED', 'UPDATED') AND i.severity <> 'INFO'
+ORDER BY o.openedAt DESC LIMIT 1000;

@@ -9,4 +9,5 @@ FROM incidents i
 JOIN (SELECT incidentId, MIN(detectedAt) AS openedAt FROM gradient_alerts GROUP BY incidentId) o
   ON o.incidentId = i.incidentId
 WHERE i.severity <> 'INFO'
-GROUP BY i.kind;
+GROUP BY i.kind
+ORDER BY incidents DESC, kind LIMIT 100;

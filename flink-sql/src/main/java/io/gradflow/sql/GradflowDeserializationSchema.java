@@ -78,7 +78,8 @@ final class GradflowDeserializationSchema implements DeserializationSchema<RowDa
               .formatted(value.length, why));
     }
     if (passedOver.getCount() == 0) {
-      LOG.warn("Passing over a value of {} bytes; {}; further ones are counted only", value.length, why);
+      LOG.warn(
+          "Passing over a value of {} bytes; {}; further ones are counted only", value.length, why);
     }
     passedOver.inc();
     return null;

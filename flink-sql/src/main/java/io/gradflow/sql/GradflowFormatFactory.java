@@ -97,10 +97,7 @@ public final class GradflowFormatFactory
 
   private static Topic topic(String table, String record, String topicName) {
     String records =
-        records()
-            .map(topic -> topic.schema().getName())
-            .sorted()
-            .collect(Collectors.joining(", "));
+        records().map(topic -> topic.schema().getName()).sorted().collect(Collectors.joining(", "));
     if (record != null) {
       return records()
           .filter(topic -> topic.schema().getName().equals(record))
@@ -128,7 +125,8 @@ public final class GradflowFormatFactory
   private static URI uri(String text) {
     try {
       URI uri = URI.create(text);
-      if (uri.getHost() != null && ("http".equals(uri.getScheme()) || "https".equals(uri.getScheme()))) {
+      if (uri.getHost() != null
+          && ("http".equals(uri.getScheme()) || "https".equals(uri.getScheme()))) {
         return uri;
       }
     } catch (IllegalArgumentException e) {

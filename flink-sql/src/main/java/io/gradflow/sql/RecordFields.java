@@ -192,7 +192,8 @@ final class RecordFields {
 
   private static GenericMapData map(Map<?, ?> values, Convert item) {
     Map<Object, Object> map = new HashMap<>();
-    values.forEach((key, value) -> map.put(StringData.fromString((String) key), item.convert(value)));
+    values.forEach(
+        (key, value) -> map.put(StringData.fromString((String) key), item.convert(value)));
     return new GenericMapData(map);
   }
 
@@ -204,14 +205,18 @@ final class RecordFields {
 
   private static ValidationException mismatch(Schema schema, LogicalType column, String name) {
     return new ValidationException(
-        "column %s: expected %s, got %s".formatted(name, sqlType(schema), column.asSummaryString()));
+        "column %s: expected %s, got %s"
+            .formatted(name, sqlType(schema), column.asSummaryString()));
   }
 
   private static ValidationException unknown(String column, String field, Schema record) {
     List<String> names = record.getFields().stream().map(Schema.Field::name).toList();
     String hint =
         names.stream()
-            .filter(name -> name.toLowerCase(Locale.ROOT).equals(field.toLowerCase(Locale.ROOT).replace("_", "")))
+            .filter(
+                name ->
+                    name.toLowerCase(Locale.ROOT)
+                        .equals(field.toLowerCase(Locale.ROOT).replace("_", "")))
             .map(name -> "write " + name + ", as the field is called")
             .findFirst()
             .orElse("its fields are " + String.join(", ", names));

@@ -24,8 +24,7 @@ public final class Decoder<T> {
   private final WriterSchemas writers;
   private final IdentityHashMap<Schema, RowReader> plans = new IdentityHashMap<>();
 
-  Decoder(
-      Topic topic, RowType type, BiFunction<Row, Origin, T> mapping, WriterSchemas writers) {
+  Decoder(Topic topic, RowType type, BiFunction<Row, Origin, T> mapping, WriterSchemas writers) {
     this.topic = topic;
     this.type = type;
     this.mapping = mapping;
