@@ -109,18 +109,14 @@ final class RecordFields {
       }
       case VARBINARY -> {
         require(
-            schema.getType() == Schema.Type.BYTES
-                && ((VarBinaryType) column).getLength() == VarBinaryType.MAX_LENGTH,
-            schema,
-            column,
-            name);
-        yield new Field(schema, bytes -> bytes);
+            ((VarBinaryType) column).getLength() == VarBinaryType.MAX_LENGTH, schema, column, name);
+        yield same(Schema.Type.BYTES, schema, column, name);
       }
-      case INTEGER -> number(Schema.Type.INT, schema, column, name);
-      case BIGINT -> number(Schema.Type.LONG, schema, column, name);
-      case FLOAT -> number(Schema.Type.FLOAT, schema, column, name);
-      case DOUBLE -> number(Schema.Type.DOUBLE, schema, column, name);
-      case BOOLEAN -> number(Schema.Type.BOOLEAN, schema, column, name);
+      case INTEGER -> same(Schema.Type.INT, schema, column, name);
+      case BIGINT -> same(Schema.Type.LONG, schema, column, name);
+      case FLOAT -> same(Schema.Type.FLOAT, schema, column, name);
+      case DOUBLE -> same(Schema.Type.DOUBLE, schema, column, name);
+      case BOOLEAN -> same(Schema.Type.BOOLEAN, schema, column, name);
       case ROW -> {
         require(schema.getType() == Schema.Type.RECORD, schema, column, name);
         RecordFields nested = of(schema, (RowType) column, name + ".");
@@ -142,26 +138,22 @@ final class RecordFields {
     };
   }
 
-  private static Field number(Schema.Type type, Schema schema, LogicalType column, String name) {
+  private static Field same(Schema.Type type, Schema schema, LogicalType column, String name) {
     require(schema.getType() == type, schema, column, name);
     return new Field(schema, value -> value);
   }
 
   private static Field array(Schema items, LogicalType column, String name) {
     Field item = choose(items, column, name + "[]");
-    Schema schema = Schema.createArray(item.schema());
+    boolean nullable = items.getType() == Schema.Type.UNION;
     return new Field(
-        schema,
+        Schema.createArray(item.schema()),
         values -> {
           if (values instanceof double[] numbers) {
-            return column.isNullable() && items.getType() == Schema.Type.UNION
-                ? withNulls(numbers)
-                : new GenericArrayData(numbers);
+            return nullable ? withNulls(numbers) : new GenericArrayData(numbers);
           }
           if (values instanceof float[] numbers) {
-            return column.isNullable() && items.getType() == Schema.Type.UNION
-                ? withNulls(numbers)
-                : new GenericArrayData(numbers);
+            return nullable ? withNulls(numbers) : new GenericArrayData(numbers);
           }
           if (values instanceof long[] numbers) {
             return new GenericArrayData(numbers);
