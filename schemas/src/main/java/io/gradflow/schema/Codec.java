@@ -101,7 +101,7 @@ public final class Codec<T> {
 
   /** A reader of this topic's records, for one thread. */
   public Decoder<T> decoder(WriterSchemas writers) {
-    return new Decoder<>(topic, mapping, writers);
+    return new Decoder<>(topic, topic.rowType(), mapping::fromRow, writers);
   }
 
   private Encoded encodeOne(T value) {

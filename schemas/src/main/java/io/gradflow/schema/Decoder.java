@@ -2,13 +2,15 @@ package io.gradflow.schema;
 
 import io.gradflow.core.Origin;
 import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.function.BiFunction;
 import org.apache.avro.Schema;
 
 /**
  * Reads the values of one topic. Never throws on input, and needs memory and time in proportion to
  * the input's size. Not safe for use by several threads.
  *
- * @param <T> core's record for the topic
+ * @param <T> core's record for the topic, or {@code Object[]} for chosen fields of it
  */
 public final class Decoder<T> {
   /** The largest record that is looked at, in bytes; writers split long before. */
@@ -17,14 +19,47 @@ public final class Decoder<T> {
   private static final int MAX_PLANS = 1_000;
 
   private final Topic topic;
-  private final Codec.Mapping<T> mapping;
+  private final RowType type;
+  private final BiFunction<Row, Origin, T> mapping;
   private final WriterSchemas writers;
   private final IdentityHashMap<Schema, RowReader> plans = new IdentityHashMap<>();
 
-  Decoder(Topic topic, Codec.Mapping<T> mapping, WriterSchemas writers) {
+  Decoder(Topic topic, RowType type, BiFunction<Row, Origin, T> mapping, WriterSchemas writers) {
     this.topic = topic;
+    this.type = type;
     this.mapping = mapping;
     this.writers = writers;
+  }
+
+  /**
+   * Reads chosen fields of a topic's values, as they were written: nothing is held against what the
+   * fields mean. The others are skipped.
+   *
+   * <p>The array of a value has the chosen fields in their order: {@code String, Integer, Long,
+   * Double, Boolean, byte[]}; arrays of numbers as primitive arrays, where NaN stands for null if
+   * the items are nullable; other arrays as {@code List}, maps as {@code Map}, records as such an
+   * array; null for null. A field that the record lacks has the default of the schema.
+   *
+   * @param fields a record schema of the name of the topic's, with some of its fields in any order,
+   *     those of nested records likewise
+   */
+  public static Decoder<Object[]> ofFields(Topic topic, Schema fields, WriterSchemas writers) {
+    return new Decoder<>(topic, RowType.of(fields), (row, origin) -> values(row), writers);
+  }
+
+  private static Object[] values(Row row) {
+    Object[] values = new Object[row.type().schema().getFields().size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = value(row.get(i));
+    }
+    return values;
+  }
+
+  private static Object value(Object value) {
+    if (value instanceof Row row) {
+      return values(row);
+    }
+    return value instanceof List<?> list ? list.stream().map(Decoder::value).toList() : value;
   }
 
   /**
@@ -69,7 +104,7 @@ public final class Decoder<T> {
               + in.remaining()
               + " bytes more");
     }
-    return mapping.fromRow(row, origin);
+    return mapping.apply(row, origin);
   }
 
   private RowReader plan(Schema writer) {
@@ -78,7 +113,7 @@ public final class Decoder<T> {
       if (plans.size() >= MAX_PLANS) {
         plans.clear();
       }
-      plan = new RowReader(writer, topic.rowType());
+      plan = new RowReader(writer, type);
       plans.put(writer, plan);
     }
     return plan;

@@ -58,6 +58,11 @@ final class RowType {
     }
   }
 
+  /** The type of some fields of such a schema. */
+  static RowType of(Schema fields) {
+    return new RowType(fields);
+  }
+
   Schema schema() {
     return schema;
   }
