@@ -330,7 +330,7 @@ public final class LiveRuns {
       return new Told(told, after);
     }
     Position lifted = stream.current(read, partsFrom);
-    return new Told(told, lifted);
+    return new Told(told, lifted.withAttempt(Math.max(after.attempt(), lifted.attempt())));
   }
 
   /** Changes, and the position of somebody who has been told them all. */

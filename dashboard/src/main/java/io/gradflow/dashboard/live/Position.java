@@ -13,6 +13,10 @@ public record Position(long steps, long attempt, long alerts, long events, long 
   /** Nothing was told. */
   public static final Position NOTHING = new Position(-1, -1, -1, -1, 0);
 
+  Position withSteps(long offset) {
+    return new Position(offset, attempt, alerts, events, manifestId);
+  }
+
   Position withStep(StepRow row) {
     return new Position(row.offset(), Math.max(attempt, row.attempt()), alerts, events, manifestId);
   }

@@ -115,6 +115,12 @@ public final class StepWindow {
     Map.Entry<Long, StepRow> next = byOffset.higherEntry(at.steps());
     while (next != null && told.size() < most) {
       StepRow row = next.getValue();
+      if (row.attempt() < at.attempt() && !attempts.containsKey(at.attempt())) {
+        // Who is told knows a higher attempt than this window, which began amid a repetition.
+        at = at.withSteps(row.offset());
+        next = byOffset.higherEntry(at.steps());
+        continue;
+      }
       // The first step of an attempt may have been revised since: its rewind comes before any row
       // of the attempt, wherever that row is now.
       for (Attempt begun : attempts.tailMap(at.attempt(), false).values()) {

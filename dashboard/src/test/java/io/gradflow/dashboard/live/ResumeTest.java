@@ -1,0 +1,227 @@
+package io.gradflow.dashboard.live;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.gradflow.core.norm.Step;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Whoever comes and goes, with whatever id, on whichever server, ends with the steps that a model
+ * of ten lines finds in the topic.
+ */
+class ResumeTest {
+  private static final int ERA = 0x1f3a;
+  private static final long ROOMY = 1L << 30;
+
+  /** A client: what it has been told, by step, as the revision and attempt. */
+  private static final class Viewer {
+    private final TreeMap<Long, String> picture = new TreeMap<>();
+    private String id;
+    private int resets;
+
+    /** Reads on until nothing follows, or breaks off after so many changes. */
+    void follow(LiveRuns live, int most) {
+      Position at;
+      if (id == null) {
+        at = live.current(TestSteps.RUN);
+        fetch(live);
+      } else {
+        at = EventId.parse(id).orElseThrow().lanes().get(0).position();
+      }
+      int told = 0;
+      while (true) {
+        remember(at);
+        LiveRuns.Told next = live.since(TestSteps.RUN, at, 3);
+        for (Change.Told one : next.changes()) {
+          take(live, one.change());
+          at = one.after();
+          remember(at);
+          if (++told >= most) {
+            return;
+          }
+        }
+        at = next.after();
+        if (next.changes().isEmpty()) {
+          remember(at);
+          return;
+        }
+      }
+    }
+
+    private void remember(Position at) {
+      id = new EventId(ERA, List.of(EventId.Lane.of(TestSteps.RUN, at))).toString();
+    }
+
+    private void take(LiveRuns live, Change change) {
+      if (change instanceof Change.Stepped stepped) {
+        picture.put(stepped.row().step(), shown(stepped.row()));
+      } else if (change instanceof Change.Rewound rewound) {
+        picture.tailMap(rewound.from(), true).clear();
+      } else if (change instanceof Change.Reset) {
+        resets++;
+        fetch(live);
+      }
+    }
+
+    private void fetch(LiveRuns live) {
+      picture.clear();
+      window(live).forEach(row -> picture.put(row.step(), shown(row)));
+    }
+  }
+
+  private static String shown(StepRow row) {
+    return row.attempt() + "/" + row.revision();
+  }
+
+  private static List<StepRow> window(LiveRuns live) {
+    return live.look(TestSteps.RUN, stream -> stream.window().span(0, Long.MAX_VALUE, 1 << 20))
+        .orElse(List.of());
+  }
+
+  private static TreeMap<Long, String> shown(Collection<StepRow> rows) {
+    TreeMap<Long, String> shown = new TreeMap<>();
+    rows.forEach(row -> shown.put(row.step(), shown(row)));
+    return shown;
+  }
+
+  /** The steps that count among records, by the rules as they are written. */
+  private static TreeMap<Long, String> model(List<Step> topic) {
+    TreeMap<Long, Long> begun = new TreeMap<>();
+    Map<Long, Step> best = new HashMap<>();
+    for (Step step : topic) {
+      if (begun.isEmpty() || step.id().attempt() > begun.lastKey()) {
+        begun.put(step.id().attempt(), step.id().step());
+      }
+    }
+    for (Step step : topic) {
+      boolean isVoid =
+          begun.tailMap(step.id().attempt(), false).values().stream()
+              .anyMatch(from -> from <= step.id().step());
+      Step other = best.get(step.id().step());
+      boolean better =
+          other == null
+              || step.id().attempt() > other.id().attempt()
+              || (step.id().attempt() == other.id().attempt()
+                  && step.revision() > other.revision());
+      if (!isVoid && better) {
+        best.put(step.id().step(), step);
+      }
+    }
+    TreeMap<Long, String> shown = new TreeMap<>();
+    best.forEach((number, step) -> shown.put(number, step.id().attempt() + "/" + step.revision()));
+    return shown;
+  }
+
+  /** A training that restarts, repeats and corrects. */
+  private static List<Step> topic(Random random, int records) {
+    List<Step> topic = new ArrayList<>();
+    long attempt = 1;
+    long next = 0;
+    for (int i = 0; i < records; i++) {
+      int dice = random.nextInt(20);
+      if (dice == 0) {
+        attempt++;
+        next = Math.max(0, next - random.nextInt(12));
+      }
+      if (dice == 1) {
+        // A job that begins again publishes its last steps again, in their order.
+        topic.addAll(List.copyOf(topic.subList(Math.max(0, topic.size() - 8), topic.size())));
+      } else if (dice == 2 && next > 0) {
+        Step last = topic.get(topic.size() - 1);
+        topic.add(TestSteps.step(last.id().attempt(), last.id().step(), last.revision() + 1, 1));
+      } else {
+        topic.add(TestSteps.step(attempt, next++, 5, 1));
+      }
+    }
+    return topic;
+  }
+
+  private static LiveRuns server(long bytes, List<Step> topic, int from, int to) {
+    LiveRuns live = new LiveRuns(bytes);
+    live.begin(TestSteps.read(ERA, from, from - 1));
+    feed(live, topic, from, from, to);
+    return live;
+  }
+
+  private static void feed(LiveRuns live, List<Step> topic, int start, int from, int to) {
+    live.read(
+        () -> {
+          for (int i = from; i < to; i++) {
+            live.step(topic.get(i), TestSteps.at(i));
+          }
+        },
+        TestSteps.read(ERA, start, to - 1));
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {ROOMY, 12_000})
+  void whoComesAndGoesSeesWhatTheTopicHas(long bytes) {
+    int resets = 0;
+    for (int seed = 0; seed < 300; seed++) {
+      Random random = new Random(seed);
+      List<Step> topic = topic(random, 120);
+      Viewer steady = new Viewer();
+      List<Viewer> comers = List.of(new Viewer(), new Viewer(), new Viewer());
+      int start = 0;
+      LiveRuns live = server(bytes, topic, 0, 0);
+      for (int at = 0; at < topic.size(); ) {
+        int to = Math.min(topic.size(), at + 1 + random.nextInt(6));
+        // A window that gives up steps and begins again may know steps that it had given up.
+        if (bytes == ROOMY && random.nextInt(10) == 0) {
+          start = Math.max(start, at - random.nextInt(60));
+          live = server(bytes, topic, start, to);
+        } else {
+          feed(live, topic, start, at, to);
+        }
+        at = to;
+        steady.follow(live, Integer.MAX_VALUE);
+        for (Viewer viewer : comers) {
+          if (random.nextInt(4) == 0) {
+            viewer.follow(live, random.nextInt(8) + 1);
+          }
+        }
+      }
+      TreeMap<Long, String> expected = model(topic);
+      List<StepRow> kept = window(live);
+      assertThat(expected).as("seed %d", seed).containsAllEntriesOf(shown(kept));
+      for (Viewer viewer : comers) {
+        viewer.follow(live, Integer.MAX_VALUE);
+        assertThat(viewer.picture).as("seed %d", seed).containsAllEntriesOf(shown(kept));
+        assertThat(expected)
+            .as("seed %d: what was told of older steps", seed)
+            .containsAllEntriesOf(viewer.picture);
+        resets += viewer.resets;
+      }
+      assertThat(steady.resets == 0 ? expected : shown(kept))
+          .as("seed %d", seed)
+          .isEqualTo(steady.resets == 0 ? steady.picture : shown(kept));
+    }
+    assertThat(resets).as("the sequences reach beyond what is kept").isPositive();
+  }
+
+  @Test
+  void offsetsBeyondTheEndOfTheTopicAreAReset() {
+    LiveRuns live = server(ROOMY, topic(new Random(1), 10), 0, 10);
+    LiveRuns.Told told = live.since(TestSteps.RUN, new Position(10, 1, -1, -1, 0), 3);
+    assertThat(told.changes()).extracting(Change.Told::change).containsExactly(new Change.Reset());
+    assertThat(live.since(TestSteps.RUN, told.after(), 3).changes()).isEmpty();
+  }
+
+  @Test
+  void idsThatAreNoneAreNone() {
+    for (String text : List.of("", "_", "7_1.2", "x", "1_1.1.1.1.1.g", "9".repeat(900))) {
+      assertThat(EventId.parse(text).map(EventId::lanes).orElse(List.of())).as(text).isEmpty();
+    }
+    EventId id = new EventId(-1, List.of(EventId.Lane.of(TestSteps.RUN, Position.NOTHING)));
+    assertThat(EventId.parse(id.toString())).contains(id);
+  }
+}

@@ -1,0 +1,338 @@
+package io.gradflow.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.gradflow.core.incident.Alert;
+import io.gradflow.core.incident.Feedback;
+import io.gradflow.core.shard.RunEvent;
+import io.gradflow.dashboard.Dashboard;
+import io.gradflow.dashboard.DashboardOptions;
+import io.gradflow.dashboard.DashboardOptions.Limits;
+import io.gradflow.dashboard.DashboardOptions.Writes;
+import io.gradflow.dashboard.metrics.PageMetrics;
+import io.gradflow.schema.Codecs;
+import io.gradflow.schema.Topic;
+import io.gradflow.schema.WriterSchemas;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The page's server between the topics of a real broker and clients that come, go and stop. */
+class DashboardTest {
+  private static final Duration LIMIT = Duration.ofSeconds(30);
+
+  @TempDir private static Path folder;
+  private static LocalKafka kafka;
+
+  @BeforeAll
+  static void start() {
+    kafka = LocalKafka.start(new Workspace(folder), Ports.anyFree());
+    try (Topics topics = Topics.of(kafka.bootstrapServers())) {
+      topics.create(OptionalInt.of(2), Optional.empty());
+    }
+  }
+
+  @AfterAll
+  static void stop() {
+    kafka.close();
+  }
+
+  private static Dashboard dashboard(Limits limits) throws IOException {
+    Dashboard dashboard = Dashboard.start(options(kafka.bootstrapServers(), limits));
+    await()
+        .atMost(LIMIT)
+        .until(
+            () ->
+                PageClient.get(dashboard.uri(), "/api/status").at("/reading/done").booleanValue());
+    return dashboard;
+  }
+
+  private static DashboardOptions options(String bootstrapServers, Limits limits) {
+    return new DashboardOptions(
+        bootstrapServers,
+        Map.of(),
+        Optional.empty(),
+        new InetSocketAddress(InetAddress.getLoopbackAddress(), 0),
+        Set.of(),
+        Optional.empty(),
+        Optional.empty(),
+        Writes.ALLOWED,
+        "",
+        PageMetrics.OfRuns.LATEST,
+        limits,
+        Optional.empty());
+  }
+
+  private static PublishedRun run(String name, int layers) {
+    return new PublishedRun(kafka.bootstrapServers(), name, layers);
+  }
+
+  @Test
+  void whatIsInTheTopicsIsServedAndWhatFollowsIsTold() throws IOException {
+    String name = "a run | \"<b>%";
+    String query = "?run=" + PageClient.encoded(name);
+    try (PublishedRun run = run(name, 3)) {
+      run.begin().steps(1, 0, 9).alert("i1", 0, Alert.State.OPENED).flush();
+      try (Dashboard page = dashboard(Limits.USUAL);
+          PageClient client = PageClient.open(page.uri(), name, null)) {
+        assertThat(PageClient.get(page.uri(), "/api/runs").findValuesAsText("run")).contains(name);
+        JsonNode manifest = PageClient.get(page.uri(), "/api/manifest" + query);
+        assertThat(manifest.at("/layers/2/name").textValue()).isEqualTo("layer.2</script>");
+        JsonNode steps = PageClient.get(page.uri(), "/api/steps" + query + "&from=4&to=6");
+        assertThat(steps.get("step")).extracting(JsonNode::longValue).containsExactly(4L, 5L, 6L);
+        assertThat(cells(page, query + "&from=0&to=9")).hasSize(10);
+        assertThat(PageClient.get(page.uri(), "/api/step" + query + "&step=7").at("/norms/l2/1"))
+            .extracting(JsonNode::doubleValue)
+            .isEqualTo(8.0);
+        assertThat(PageClient.get(page.uri(), "/api/incidents" + query).at("/0/incidentId"))
+            .extracting(JsonNode::textValue)
+            .isEqualTo("i1");
+
+        await().atMost(LIMIT).until(() -> client.latest("hello") != null);
+        assertThat(client.latest("hello").get("last").longValue()).isEqualTo(9);
+        run.steps(1, 10, 12).alert("i1", 1, Alert.State.UPDATED);
+        run.publish(
+                Codecs.RUNS,
+                new RunEvent(name, 1, "main", 12, RunEvent.Type.CHECKPOINT, 1, Map.of()))
+            .flush();
+        await()
+            .atMost(LIMIT)
+            .untilAsserted(
+                () -> {
+                  assertThat(client.steps().keySet()).containsExactly(10L, 11L, 12L);
+                  assertThat(client.events()).contains("incident", "event");
+                });
+        assertThat(client.events()).doesNotContain("reset");
+        String metrics =
+            new String(PageClient.bytes(page.uri(), "/metrics").body(), StandardCharsets.UTF_8);
+        assertThat(metrics)
+            .contains("gradflow_incidents_open{kind=\"NON_FINITE\",severity=\"CRITICAL\"}")
+            .contains("gradflow_run_step{run=\"a run | \\\"<b>%\",stream=\"main\"} 12.0");
+      }
+    }
+  }
+
+  @Test
+  void aClientGoesOnExactlyAfterTheServerWasAway() throws IOException {
+    try (PublishedRun run = run("resumed", 3)) {
+      run.begin().steps(1, 0, 9).flush();
+      PageClient before;
+      try (Dashboard page = dashboard(Limits.USUAL)) {
+        before = PageClient.open(page.uri(), "resumed", null);
+        await().atMost(LIMIT).until(() -> before.latest("hello") != null);
+        run.steps(1, 10, 30).flush();
+        await().atMost(LIMIT).until(() -> before.steps().size() == 21);
+      }
+      // What comes while no server is there: another attempt that goes back, and a correction.
+      run.steps(1, 31, 40).steps(2, 25, 35);
+      run.publish(Codecs.STEPS, run.step(2, 24, 3)).publish(Codecs.STEPS, run.step(1, 22, 3));
+      run.alert("resumed-1", 0, Alert.State.OPENED).flush();
+      try (Dashboard page = dashboard(Limits.USUAL);
+          PageClient after = PageClient.open(page.uri(), "resumed", before)) {
+        await()
+            .atMost(LIMIT)
+            .untilAsserted(
+                () -> {
+                  assertThat(after.steps()).hasSize(26).containsKey(35L).doesNotContainKey(36L);
+                  assertThat(after.events()).contains("incident");
+                });
+        assertThat(after.events())
+            .as("of 10 to 30 nothing is told again but what was corrected")
+            .doesNotContain("reset", "hello")
+            .containsOnlyOnce("rewind")
+            .filteredOn("step"::equals)
+            .hasSize(13);
+      }
+    }
+  }
+
+  @Test
+  void anIdThatReachesTooFarBackIsAReset() throws IOException {
+    try (PublishedRun run = run("far back", 3)) {
+      run.begin().steps(1, 0, 9).flush();
+      PageClient before;
+      try (Dashboard page = dashboard(Limits.USUAL)) {
+        before = PageClient.open(page.uri(), "far back", null);
+        await().atMost(LIMIT).until(() -> before.latest("hello") != null);
+      }
+      run.steps(1, 10, 200).flush();
+      try (Dashboard page = dashboard(new Limits(64 << 20, 50, 10));
+          PageClient after = PageClient.open(page.uri(), "far back", before)) {
+        await().atMost(LIMIT).until(() -> after.latest("reset") != null);
+        run.steps(1, 201, 201).flush();
+        await().atMost(LIMIT).until(() -> after.steps().containsKey(201L));
+        assertThat(after.events().get(0)).isEqualTo("reset");
+      }
+    }
+  }
+
+  @Test
+  void whatMemoryNoLongerHoldsIsReadBackFromTheTopic() throws IOException {
+    try (PublishedRun run = run("long", 3);
+        PublishedRun other = run("another in between", 3)) {
+      run.begin();
+      other.begin();
+      for (int i = 0; i < 300; i += 10) {
+        run.steps(1, i, i + 9);
+        other.steps(1, i, i + 9);
+      }
+      run.steps(5, 250, 600).flush();
+      other.flush();
+      try (Dashboard page = dashboard(new Limits(64 << 20, 40, 10))) {
+        String query = "?run=long";
+        JsonNode steps = PageClient.get(page.uri(), "/api/steps" + query + "&from=100&to=599");
+        assertThat(steps.get("step")).hasSize(500);
+        assertThat(steps.at("/attempt/149").longValue()).isEqualTo(1);
+        assertThat(steps.at("/attempt/150").longValue()).isEqualTo(5);
+        assertThat(cells(page, query + "&from=0&to=20")).hasSize(21);
+        assertThat(PageClient.get(page.uri(), "/api/step" + query + "&step=7").at("/norms/l2/0"))
+            .extracting(JsonNode::doubleValue)
+            .isEqualTo(8.0);
+        assertThat(PageClient.bytes(page.uri(), "/api/step" + query + "&step=9999").statusCode())
+            .isEqualTo(404);
+      }
+    }
+  }
+
+  @Test
+  void whatCannotBeReadIsCountedAndPassedOver() throws IOException {
+    try (PublishedRun run = run("poisoned", 3)) {
+      run.begin().steps(1, 0, 3);
+      byte[] key = "poisoned".getBytes(StandardCharsets.UTF_8);
+      run.send(Topic.STEPS.topicName(), key, new byte[] {1, 2, 3});
+      run.send(Topic.STEPS.topicName(), key, null);
+      run.send(Topic.ALERTS.topicName(), key, "no alert".getBytes(StandardCharsets.UTF_8));
+      run.steps(1, 4, 5).flush();
+      try (Dashboard page = dashboard(Limits.USUAL)) {
+        assertThat(PageClient.get(page.uri(), "/api/steps?run=poisoned").get("step")).hasSize(6);
+        assertThat(
+                new String(PageClient.bytes(page.uri(), "/metrics").body(), StandardCharsets.UTF_8))
+            .contains("gradflow_dashboard_unreadable_total{topic=\"gradient-steps\"} 2.0")
+            .contains("gradflow_dashboard_unreadable_total{topic=\"gradient-alerts\"} 1.0");
+      }
+    }
+  }
+
+  @Test
+  void aVerdictGoesThroughTheTopicToEveryClient() throws IOException {
+    try (PublishedRun run = run("judged", 3)) {
+      run.begin().steps(1, 0, 3).alert("judged-1", 0, Alert.State.OPENED).flush();
+      try (Dashboard page = dashboard(Limits.USUAL);
+          PageClient client = PageClient.open(page.uri(), "judged", null)) {
+        await().atMost(LIMIT).until(() -> client.latest("hello") != null);
+        assertThat(
+                PageClient.post(
+                        page.uri(),
+                        "/api/feedback",
+                        "{\"run\":\"judged\",\"incidentId\":\"judged-1\",\"verdict\":\"FALSE\","
+                            + "\"note\":\"a known batch\"}")
+                    .statusCode())
+            .isEqualTo(204);
+        await().atMost(LIMIT).until(() -> client.latest("verdict") != null);
+        assertThat(client.latest("verdict").get("note").textValue()).isEqualTo("a known batch");
+        assertThat(PageClient.get(page.uri(), "/api/incidents?run=judged").at("/0/verdict/verdict"))
+            .extracting(JsonNode::textValue)
+            .isEqualTo("FALSE");
+        AtomicReference<Feedback> published = new AtomicReference<>();
+        try (TopicReader reader =
+            new TopicReader(kafka.bootstrapServers(), WriterSchemas.known())
+                .with(Codecs.FEEDBACK, published::set)) {
+          reader.readToEnd();
+        }
+        assertThat(published.get().incidentId()).isEqualTo("judged-1");
+      }
+    }
+  }
+
+  @Test
+  void aClientThatStopsReadingHoldsUpNobody() throws IOException {
+    int clients = 200;
+    int steps = 300;
+    try (PublishedRun run = run("crowded", 400);
+        Dashboard page = dashboard(Limits.USUAL);
+        Socket stuck = new Socket()) {
+      run.begin().steps(1, 0, 0).flush();
+      await()
+          .atMost(LIMIT)
+          .until(
+              () -> PageClient.get(page.uri(), "/api/steps?run=crowded").get("step").size() == 1);
+      stuck.setReceiveBufferSize(4 << 10);
+      stuck.connect(new InetSocketAddress(page.uri().getHost(), page.uri().getPort()));
+      stuck
+          .getOutputStream()
+          .write(
+              ("GET /api/events?run=crowded HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                  .getBytes(StandardCharsets.US_ASCII));
+      List<PageClient> open = new ArrayList<>();
+      for (int i = 0; i < clients; i++) {
+        open.add(PageClient.open(page.uri(), "crowded", null));
+      }
+      await()
+          .atMost(LIMIT)
+          .until(() -> open.stream().allMatch(client -> client.latest("hello") != null));
+      run.steps(1, 1, steps).flush();
+      await()
+          .atMost(LIMIT)
+          .until(() -> open.stream().allMatch(client -> client.steps().size() == steps));
+      assertThat(open).allMatch(client -> !client.events().contains("reset"));
+      open.forEach(PageClient::close);
+    }
+  }
+
+  @Test
+  void withoutABrokerThePageIsThereAndSaysThatNothingIsRead() throws IOException {
+    try (Dashboard page = Dashboard.start(options("127.0.0.1:" + Ports.anyFree(), Limits.USUAL))) {
+      assertThat(PageClient.bytes(page.uri(), "/healthz").statusCode()).isEqualTo(200);
+      assertThat(PageClient.get(page.uri(), "/api/status").at("/reading/done").booleanValue())
+          .isFalse();
+    }
+    await()
+        .atMost(LIMIT)
+        .until(
+            () ->
+                Thread.getAllStackTraces().keySet().stream()
+                    .noneMatch(thread -> thread.getName().equals("reading topics")));
+  }
+
+  /** The first layer's cells of a span, each as its norm. */
+  private static List<Double> cells(Dashboard page, String query) {
+    ByteBuffer in =
+        ByteBuffer.wrap(PageClient.bytes(page.uri(), "/api/cells" + query).body())
+            .order(ByteOrder.LITTLE_ENDIAN);
+    assertThat(in.getInt()).isEqualTo(0x31464347);
+    int layers = in.getInt();
+    int count = in.getInt();
+    in.getInt();
+    double[] steps = new double[count];
+    for (int i = 0; i < count; i++) {
+      steps[i] = in.getDouble();
+    }
+    List<Double> norms = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      double norm = Math.pow(2, in.getShort() / 128.0);
+      assertThat(norm).isBetween((1 + steps[i]) / 1.003, (1 + steps[i]) * 1.003);
+      norms.add(norm);
+      in.position(in.position() + Short.BYTES * (layers - 1));
+    }
+    return norms;
+  }
+}
