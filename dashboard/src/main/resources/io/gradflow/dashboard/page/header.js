@@ -1,20 +1,10 @@
 /** Which run, how it goes, and whether the page is current. */
 
+import { element } from './forms.js';
 import { clean, formatDuration, formatNorm, formatStep } from './scale.js';
 
 /** Figures change at most this often, so that they can be read. */
 const READABLE_MS = 250;
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) {
-    node.className = className;
-  }
-  if (text !== undefined) {
-    node.textContent = text;
-  }
-  return node;
-}
 
 const FIGURES = [
   ['step', 'Step', (store) => formatStep(store.last < 0 ? null : store.last)],
@@ -88,14 +78,14 @@ function gravity(key, store) {
 
 /** A button with a list of runs to choose from; typing filters. */
 function chooser({ label, face, choose, current, api, signal, right = false }) {
-  const root = element('div', 'chooser');
+  const root = element('div', { class: 'chooser' });
   const open = element('button');
   open.type = 'button';
   open.setAttribute('aria-haspopup', 'listbox');
   open.setAttribute('aria-expanded', 'false');
   open.setAttribute('aria-label', label);
   open.append(face);
-  const menu = element('div', right ? 'menu right' : 'menu');
+  const menu = element('div', { class: right ? 'menu right' : 'menu' });
   menu.hidden = true;
   const search = element('input');
   search.type = 'search';
@@ -107,7 +97,7 @@ function chooser({ label, face, choose, current, api, signal, right = false }) {
   list.setAttribute('role', 'listbox');
   list.id = `runs-${right ? 'compare' : 'main'}`;
   search.setAttribute('aria-controls', list.id);
-  const note = element('p', 'notice');
+  const note = element('p', { class: 'notice' });
   menu.append(search, list, note);
   root.append(open, menu);
   let runs = [];
@@ -127,13 +117,13 @@ function chooser({ label, face, choose, current, api, signal, right = false }) {
         item.setAttribute('role', 'option');
         item.setAttribute('aria-selected', String(i === selected));
         item.setAttribute('aria-current', String(current(row)));
-        const name = element('span', 'name', clean(row.run, 60) + (row.stream === 'main' ? '' : ` · ${clean(row.stream, 20)}`));
+        const name = element('span', { class: 'name' }, clean(row.run, 60) + (row.stream === 'main' ? '' : ` · ${clean(row.stream, 20)}`));
         name.title = `${clean(row.run, 500)} (stream ${clean(row.stream, 500)})`;
-        const state = element('span', 'state', row.state.toLowerCase());
+        const state = element('span', { class: 'state' }, row.state.toLowerCase());
         state.dataset.state = row.state;
-        const incidents = element('span', 'open', row.open > 0 ? `${row.open} open` : '');
+        const incidents = element('span', { class: 'open' }, row.open > 0 ? `${row.open} open` : '');
         incidents.dataset.worst = row.worst ?? '';
-        item.append(name, state, element('span', 'number', formatStep(row.step)), incidents);
+        item.append(name, state, element('span', { class: 'number' }, formatStep(row.step)), incidents);
         item.addEventListener('click', () => pick(row));
         return item;
       }),
@@ -207,15 +197,15 @@ const CONNECTION = {
 };
 
 export function mountHeader(root, { store, other, view, api, status, signal }) {
-  const brand = element('div', 'brand');
+  const brand = element('div', { class: 'brand' });
   const icon = element('img');
   icon.src = '/page/icon.svg';
   icon.alt = '';
-  brand.append(icon, element('span', '', 'gradflow'));
+  brand.append(icon, element('span', {}, 'gradflow'));
   brand.title = `gradflow ${status?.version ?? ''}`;
 
-  const name = element('span', 'name', clean(store.run, 42) + (store.stream === 'main' ? '' : ` · ${clean(store.stream, 20)}`));
-  const runState = element('span', 'state');
+  const name = element('span', { class: 'name' }, clean(store.run, 42) + (store.stream === 'main' ? '' : ` · ${clean(store.stream, 20)}`));
+  const runState = element('span', { class: 'state' });
   const runs = chooser({
     label: `Run ${clean(store.run, 80)}: choose another`,
     face: name,
@@ -227,19 +217,19 @@ export function mountHeader(root, { store, other, view, api, status, signal }) {
   });
   runs.append(runState);
 
-  const figures = element('dl', 'figures');
+  const figures = element('dl', { class: 'figures' });
   const shown = new Map();
   for (const [key, title, read] of FIGURES) {
-    const figure = element('div', 'figure');
+    const figure = element('div', { class: 'figure' });
     figure.title = TITLES[key];
-    const value = element('dd', '', '–');
-    figure.append(element('dt', '', title), value);
+    const value = element('dd', {}, '–');
+    figure.append(element('dt', {}, title), value);
     figures.append(figure);
     shown.set(key, { figure, value, read });
   }
 
-  const tools = element('div', 'tools');
-  const connection = element('span', 'state');
+  const tools = element('div', { class: 'tools' });
+  const connection = element('span', { class: 'state' });
   connection.setAttribute('role', 'status');
   const compare = chooser({
     label: 'Compare with another run or another span',
@@ -278,12 +268,14 @@ export function mountHeader(root, { store, other, view, api, status, signal }) {
     let text = CONNECTION[store.connection];
     if (store.connection === 'live' && store.error !== null) {
       text = store.error;
-    } else if (store.connection === 'live' && store.loading < 1) {
-      text = 'loading history…';
     } else if (store.connection === 'live' && store.pulse?.reading?.done === false) {
       text = `reading topics ${Math.floor(100 * (store.pulse.reading.fraction ?? 0))} %`;
+    } else if (store.connection === 'live' && store.loading < 1) {
+      text = 'loading history…';
     }
-    connection.title = Number.isFinite(store.pulse?.readLagMs) ? `Server reads ${formatDuration(store.pulse.readLagMs)} behind the topics` : '';
+    const behind = store.pulse?.readLagMs;
+    connection.title =
+      store.error !== null ? clean(store.error, 500) : Number.isFinite(behind) ? `The server reads ${formatDuration(behind)} behind the topics` : '';
     write(connection, clean(text, 48));
     const open = [...store.incidents.values()].filter(
       (incident) => incident.state !== 'RESOLVED' && incident.state !== 'EXPIRED' && incident.severity !== 'INFO',

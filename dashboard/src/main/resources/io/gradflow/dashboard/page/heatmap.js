@@ -2,6 +2,7 @@
 
 import { NAN, INF, MISSING, UNPLACED, ZERO, isValue, markOf, normOf } from './cells.js';
 import { gradient, ink, marks, palette, scheme } from './colours.js';
+import { element } from './forms.js';
 import { eachFrame, frames, wake } from './frames.js';
 import { BLANK, Column, gather } from './painter.js';
 import { layBands, layRows } from './rows.js';
@@ -24,6 +25,9 @@ const STRIP_COLUMNS = 16;
 /** Side of the tile in which all patterns of marks repeat. */
 const TILE = 12;
 
+/** Pixels that a value far from usual, NaN or Inf takes at least. */
+const LOUD_HEIGHT = 4;
+
 /** Octaves at the ends of the scale of deviations. */
 const DEVIATION_OCTAVES = 3;
 
@@ -33,19 +37,8 @@ const NAMED_WIDTH = 640;
 
 const LOG10_CODE = Math.log10(2) / 128;
 
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) {
-    node.className = className;
-  }
-  if (text !== undefined) {
-    node.textContent = text;
-  }
-  return node;
-}
-
 function named(text, max) {
-  const node = element('span', 'name', clean(text, max));
+  const node = element('span', { class: 'name' }, clean(text, max));
   node.title = clean(text, 500);
   return node;
 }
@@ -187,23 +180,24 @@ class Pane {
 
   #build(root) {
     this.root = element('div');
-    const plot = element('div', 'plot');
+    const plot = element('div', { class: 'plot' });
     this.plot = plot;
-    this.aboveNames = element('div', 'gutter');
-    this.above = element('div', 'timeline');
+    this.aboveNames = element('div', { class: 'gutter' });
+    this.above = element('div', { class: 'timeline' });
     this.above.style.height = `${ABOVE_HEIGHT}px`;
-    this.gutter = element('div', 'gutter');
-    this.stage = element('div', 'stage');
+    this.gutter = element('div', { class: 'gutter' });
+    this.stage = element('div', { class: 'stage' });
     this.stage.tabIndex = 0;
     this.stage.setAttribute('role', 'img');
     this.stage.setAttribute('aria-roledescription', 'heat map');
     this.base = element('canvas');
-    this.overlay = element('canvas', 'overlay');
+    this.overlay = element('canvas', { class: 'overlay' });
     this.stage.append(this.base, this.overlay);
-    this.rail = element('canvas', 'rail');
+    this.rail = element('canvas', { class: 'rail' });
     this.rail.setAttribute('aria-hidden', 'true');
-    this.belowNames = element('div', 'gutter');
-    this.below = element('div', 'timeline');
+    this.rail.title = 'Triangles: rows with NaN or Inf among the visible steps. Bars: rows with missing values.';
+    this.belowNames = element('div', { class: 'gutter' });
+    this.below = element('div', { class: 'timeline' });
     this.below.style.height = `${BELOW_HEIGHT}px`;
     this.aboveCanvas = element('canvas');
     this.belowCanvas = element('canvas');
@@ -212,26 +206,26 @@ class Pane {
     plot.append(
       this.aboveNames, this.above, element('div'), this.gutter, this.stage, this.rail, this.belowNames, this.below, element('div'),
     );
-    this.tip = element('div', 'tip');
+    this.tip = element('div', { class: 'tip' });
     this.tip.hidden = true;
-    const incidents = element('span', 'strip-name', 'incidents');
+    const incidents = element('span', { class: 'strip-name' }, 'incidents');
     incidents.style.top = '2px';
-    const input = element('span', 'strip-name end', 'input ↓');
+    const input = element('span', { class: 'strip-name end' }, 'input ↓');
     input.style.bottom = '-1px';
     this.aboveNames.append(incidents, input);
-    const loss = element('span', 'strip-name end', 'loss ↑');
+    const loss = element('span', { class: 'strip-name end' }, 'loss ↑');
     loss.style.top = '-1px';
     this.belowNames.append(loss);
     BELOW_NAMES.forEach((name, i) => {
-      const label = element('span', 'strip-name', name);
+      const label = element('span', { class: 'strip-name' }, name);
       label.style.top = `${i * STRIP - 1}px`;
       this.belowNames.append(label);
     });
-    const steps = element('span', 'strip-name', 'step');
+    const steps = element('span', { class: 'strip-name' }, 'step');
     steps.style.top = `${BELOW_NAMES.length * STRIP + 4}px`;
     this.belowNames.append(steps);
-    this.readout = element('div', 'readout');
-    this.spoken = element('div', 'hidden-text');
+    this.readout = element('div', { class: 'readout' });
+    this.spoken = element('div', { class: 'hidden-text' });
     this.spoken.setAttribute('aria-live', 'polite');
     this.root.append(plot, this.readout, this.spoken, this.tip);
     root.append(this.root);
@@ -249,7 +243,7 @@ class Pane {
     on(this.stage, 'pointercancel', () => this.#cancel());
     on(this.stage, 'wheel', (event) => this.#wheel(event), { passive: false });
     on(this.stage, 'dblclick', () => this.reset());
-    on(this.stage, 'keydown', (event) => this.#press_key(event));
+    on(this.stage, 'keydown', (event) => this.#typed(event));
     on(this.above, 'pointermove', (event) => this.#overIncident(event));
     on(this.above, 'pointerleave', () => (this.tip.hidden = true));
     on(this.above, 'click', (event) => {
@@ -472,11 +466,18 @@ class Pane {
       ring.high = scale.lastColumn;
     }
     // New steps first, then what has changed, then what has come into sight.
+    while (ring.high < scale.lastColumn && performance.now() < end) {
+      const last = Math.min(scale.lastColumn, ring.high + STRIP_COLUMNS);
+      this.#columns(ring.high + 1, last);
+      ring.high = last;
+      ring.low = Math.max(ring.low, ring.high - ring.width + 1);
+      painted = true;
+    }
     while (this.#dirty.length > 0 && performance.now() < end) {
       // The latest first: most often it is one step.
       const span = this.#dirty[this.#dirty.length - 1];
-      const low = Math.max(ring.low, scale.firstColumn, scale.column(span.from));
-      const high = Math.min(ring.high, scale.lastColumn, span.below, scale.columnEnd(span.to + this.#stride - 1));
+      const low = Math.max(ring.low, scale.column(span.from));
+      const high = Math.min(ring.high, span.below, scale.columnEnd(span.to + this.#stride - 1));
       if (low > high) {
         this.#dirty.pop();
         continue;
@@ -489,13 +490,6 @@ class Pane {
         this.#dirty.pop();
       }
     }
-    while (ring.high < scale.lastColumn && performance.now() < end) {
-      const last = Math.min(scale.lastColumn, ring.high + STRIP_COLUMNS);
-      this.#columns(ring.high + 1, last);
-      ring.high = last;
-      ring.low = Math.max(ring.low, ring.high - ring.width + 1);
-      painted = true;
-    }
     while (ring.low > scale.firstColumn && performance.now() < end) {
       const first = Math.max(scale.firstColumn, ring.low - STRIP_COLUMNS);
       this.#columns(first, ring.low - 1);
@@ -504,11 +498,9 @@ class Pane {
       painted = true;
     }
     const done = ring.low <= scale.firstColumn && ring.high >= scale.lastColumn;
-    if (done) {
-      if (this.#stale !== null) {
-        this.#stale = null;
-        painted = true;
-      }
+    if (done && this.#stale !== null) {
+      this.#stale = null;
+      painted = true;
     }
     if (!done || this.#dirty.length > 0) {
       wake();
@@ -553,31 +545,29 @@ class Pane {
 
   #fill(pixels, x, phase, table, low, factor) {
     const { count, top } = this.#bands;
-    const { code } = this.#column;
-    const height = this.#deviceHeight;
-    for (let b = 0; b < count; b++) {
-      const value = code[b];
-      const end = top[b + 1];
+    const { code, loud } = this.#column;
+    const bar = (value, from, to) => {
       if (isValue(value)) {
         const k = (value - low) * factor;
         const colour = table[k < 0 ? 0 : k > 255 ? 255 : k | 0];
-        for (let y = top[b], at = y * STRIP_COLUMNS + x; y < end; y++, at += STRIP_COLUMNS) {
+        for (let y = from, at = y * STRIP_COLUMNS + x; y < to; y++, at += STRIP_COLUMNS) {
           pixels[at] = colour;
         }
       } else if (value !== BLANK) {
         const tile = this.#tiles[value];
-        for (let y = top[b]; y < end; y++) {
+        for (let y = from; y < to; y++) {
           pixels[y * STRIP_COLUMNS + x] = tile[(y % TILE) * TILE + phase];
         }
       }
-    }
-    // A layer of one pixel would be easily overlooked.
+    };
     for (let b = 0; b < count; b++) {
-      if (code[b] >= INF && top[b + 1] - top[b] < 3) {
-        const tile = this.#tiles[code[b]];
-        for (let y = Math.max(0, top[b] - 1); y < Math.min(height, top[b] + 2); y++) {
-          pixels[y * STRIP_COLUMNS + x] = tile[(y % TILE) * TILE + phase];
-        }
+      bar(code[b], top[b], top[b + 1]);
+    }
+    // One pixel would be easily overlooked.
+    for (let b = 0; b < count; b++) {
+      if (loud[b] && top[b + 1] - top[b] < LOUD_HEIGHT) {
+        const from = Math.max(0, top[b] - 1);
+        bar(code[b], from, Math.min(this.#deviceHeight, from + LOUD_HEIGHT));
       }
     }
   }
@@ -797,7 +787,7 @@ class Pane {
       if (at > Math.max(middle + 7, end) || at > height - 6) {
         continue;
       }
-      const button = element('button', 'block', clean(block.name || '(no block)', 16));
+      const button = element('button', { class: 'block' }, clean(block.name || '(no block)', 16));
       button.type = 'button';
       button.title = `${clean(block.name, 500)}: ${block.layers} layers. ${block.folded ? 'Unfold' : 'Fold into one row'}`;
       button.setAttribute('aria-expanded', String(!block.folded));
@@ -814,7 +804,7 @@ class Pane {
         for (let row = block.row; row < block.row + block.rows; row++) {
           const layer = this.#store.layers[members[start[row]]];
           const label = block.folded && block.layers > 1 ? `${block.layers} layers` : within(layer.name, block.name);
-          const node = element('span', 'layer', clean(label, 18));
+          const node = element('span', { class: 'layer' }, clean(label, 18));
           node.title = clean(layer.name, 500);
           place(node, (row + 0.5) * rowHeight);
         }
@@ -989,7 +979,7 @@ class Pane {
     this.#view.set({ to: null, to2: null, span: 600 });
   }
 
-  #press_key(event) {
+  #typed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || this.#scale === null) {
       return;
     }
@@ -1089,7 +1079,7 @@ class Pane {
     tip.replaceChildren();
     for (const [name, value] of lines) {
       const line = element('div');
-      line.append(element('span', 'dim', `${name} `), element('span', name === 'layer' ? 'name' : '', value));
+      line.append(element('span', { class: 'dim' }, `${name} `), element('span', { class: name === 'layer' ? 'name' : '' }, value));
       tip.append(line);
     }
     this.#place(event);
@@ -1171,19 +1161,19 @@ class Pane {
     this.readout.replaceChildren();
     for (const [name, value] of lines) {
       const item = element('span');
-      item.append(element('span', 'dim', `${name} `));
+      item.append(element('span', { class: 'dim' }, `${name} `));
       const bad = name === 'norm' && ['NaN', 'Inf', 'missing'].includes(value);
-      item.append(element('b', name === 'layer' ? 'name' : bad ? 'bad' : '', value));
+      item.append(element('b', { class: name === 'layer' ? 'name' : bad ? 'bad' : '' }, value));
       this.readout.append(item);
     }
     if (layer < 0) {
-      this.readout.append(element('span', 'dim', 'Point at a cell to read it, click to pin it.'));
+      this.readout.append(element('span', { class: 'dim' }, 'Point at a cell to read it, click to pin it.'));
     }
   }
 }
 
 function button(text, title, act, signal) {
-  const node = element('button', '', text);
+  const node = element('button', {}, text);
   node.type = 'button';
   node.title = title;
   node.setAttribute('aria-label', title);
@@ -1209,21 +1199,21 @@ function swatch(mark) {
 
 function drawLegend(legend, mode, ends) {
   legend.replaceChildren();
-  const ramp = element('span', 'ramp');
+  const ramp = element('span', { class: 'ramp' });
   const bar = element('i');
   bar.style.backgroundImage = gradient(mode);
   if (mode === 'norm') {
     const [low, high] = (ends ?? [null, null]).map(formatNorm);
-    ramp.append(element('span', '', `L2 norm ≤ ${low}`), bar, element('span', '', `≥ ${high}`));
+    ramp.append(element('span', {}, `L2 norm ≤ ${low}`), bar, element('span', {}, `≥ ${high}`));
   } else {
     const factor = 2 ** DEVIATION_OCTAVES;
-    ramp.append(element('span', '', `≤ usual ÷ ${factor}`), bar, element('span', '', `≥ usual × ${factor}`));
+    ramp.append(element('span', {}, `≤ usual ÷ ${factor}`), bar, element('span', {}, `≥ usual × ${factor}`));
   }
   legend.append(ramp);
   const shown = marks();
   for (const [key, name] of [['nan', 'NaN'], ['inf', 'Inf'], ['missing', 'missing'], ['zero', 'zero'], ['unplaced', 'no norm']]) {
-    const item = element('span', 'mark');
-    item.append(swatch(shown[key]), element('span', '', name));
+    const item = element('span', { class: 'mark' });
+    item.append(swatch(shown[key]), element('span', {}, name));
     legend.append(item);
   }
 }
@@ -1231,12 +1221,12 @@ function drawLegend(legend, mode, ends) {
 /** The heat map of one run, or of two side by side. */
 export function mountHeat(root, page) {
   const { store, other, view, signal } = page;
-  const head = element('div', 'panel-head heat-head');
-  head.append(element('h2', '', 'Gradient norm by layer and step'));
-  const panes = element('div', 'panes');
+  const head = element('div', { class: 'panel-head heat-head' });
+  head.append(element('h2', {}, 'Gradient norm by layer and step'));
+  const panes = element('div', { class: 'panes' });
   const built = [];
 
-  const modes = element('div', 'group');
+  const modes = element('div', { class: 'group' });
   modes.setAttribute('role', 'group');
   modes.setAttribute('aria-label', 'Colour shows');
   const norm = button('Norm', 'Colour shows the norm', () => view.set({ mode: 'norm' }), signal);
@@ -1245,7 +1235,7 @@ export function mountHeat(root, page) {
   );
   modes.append(norm, deviation);
 
-  const zooms = element('div', 'group');
+  const zooms = element('div', { class: 'group' });
   zooms.setAttribute('role', 'group');
   zooms.setAttribute('aria-label', 'Zoom');
   const live = button('Live', 'Follow the newest step (f)', () => view.follow(), signal);
@@ -1256,7 +1246,7 @@ export function mountHeat(root, page) {
     live,
   );
 
-  const folds = element('div', 'group');
+  const folds = element('div', { class: 'group' });
   folds.append(
     button('Fold all', 'Fold every block into one row', () => view.set({ folded: built.flatMap((pane) => pane.blocks) }), signal),
     button('Unfold', 'Show every layer', () => view.set({ folded: [] }), signal),
@@ -1269,13 +1259,13 @@ export function mountHeat(root, page) {
   filter.value = view.get('filter');
   filter.addEventListener('input', () => view.set({ filter: filter.value.slice(0, 500) }), { signal });
 
-  const legend = element('div', 'legend');
+  const legend = element('div', { class: 'legend' });
   head.append(modes, zooms, folds, filter, legend);
   root.append(head, panes);
 
   const legends = () => drawLegend(legend, view.get('mode'), built[0]?.ends ?? null);
   for (const [i, each] of (other === null ? [store] : [store, other]).entries()) {
-    const holder = element('div', 'pane');
+    const holder = element('div', { class: 'pane' });
     panes.append(holder);
     if (other !== null) {
       holder.append(paneTitle(each, view, i === 1, signal));
@@ -1306,8 +1296,8 @@ export function mountHeat(root, page) {
 }
 
 function paneTitle(store, view, second, signal) {
-  const title = element('div', 'pane-title');
-  title.append(named(store.run, 60), element('span', 'dim', clean(store.stream, 20)));
+  const title = element('div', { class: 'pane-title' });
+  title.append(named(store.run, 60), element('span', { class: 'dim' }, clean(store.stream, 20)));
   if (second) {
     title.append(button('×', 'End the comparison', () => view.set({ run2: null, to2: null }, { push: true }), signal));
   }

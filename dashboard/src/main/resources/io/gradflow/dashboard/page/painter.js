@@ -32,6 +32,7 @@ export class Column {
     this.#members = new Int32Array(bands.count);
     this.bits = new Uint8Array(bands.count);
     this.code = new Int16Array(bands.count);
+    this.loud = new Uint8Array(bands.count);
     this.filled = false;
   }
 
@@ -107,7 +108,7 @@ export class Column {
     this.filled = true;
   }
 
-  /** Decides `code` of each band: a value, or one of the marks as a bit with `marked`. */
+  /** Decides the `code` of each band and whether it is `loud`: far from usual or not finite. */
   end() {
     const { bandOf } = this.#bands;
     const reference = this.#reference;
@@ -125,12 +126,14 @@ export class Column {
       const any = up >= down;
       const off = !any ? 0 : Math.abs(down) > Math.abs(up) ? down : up;
       const bits = this.bits[b];
+      const far = any && Math.abs(off) > LOUD;
+      this.loud[b] = far || bits & (HAS_NAN | HAS_INF) ? 1 : 0;
       const value = Math.max(-LIMIT, Math.min(LIMIT, Math.round(this.#base[b] / Math.max(1, this.#members[b]) + off)));
       if (bits & HAS_NAN) {
         this.code[b] = 32767;
       } else if (bits & HAS_INF) {
         this.code[b] = 32766;
-      } else if (any && Math.abs(off) > LOUD) {
+      } else if (far) {
         this.code[b] = value;
       } else if (bits & HAS_MISSING) {
         this.code[b] = MISSING;

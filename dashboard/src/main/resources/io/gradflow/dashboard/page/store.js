@@ -102,6 +102,7 @@ export class RunStore extends EventTarget {
   #fetching = new Set();
   #waiting = [];
   #load = null;
+  #told = new Map();
   #kinds = new Set();
   #from = Infinity;
   #to = -Infinity;
@@ -320,6 +321,7 @@ export class RunStore extends EventTarget {
     const { signal } = load;
     const key = { run: this.run, stream: this.stream };
     this.loading = 0;
+    this.#told.clear();
     this.#touch('loading');
     try {
       const manifest = await api.get('manifest', key, { signal });
@@ -338,22 +340,24 @@ export class RunStore extends EventTarget {
       for (const event of events) {
         this.#event(event);
       }
-      this.incidents = new Map(incidents.map((incident) => [incident.incidentId, incident]));
+      // What has been told meanwhile is later than what was asked for.
+      this.incidents = new Map([...incidents.map((incident) => [incident.incidentId, incident]), ...this.#told]);
       this.#touch('incidents');
       let low = newest;
+      this.#wholeFrom = low;
       this.loading = 0.25;
       this.#touch('loading');
-      for (let part = 1; part < CAPACITY / CELLS_AT_ONCE && low > 0; part++) {
-        this.#wholeFrom = low;
+      while (low > 0 && this.#held() < CAPACITY && this.#wholeFrom === low) {
         const next = await this.#fetch(key, null, low - 1, signal);
         if (next >= low) {
           break;
         }
         low = next;
+        this.#wholeFrom = low;
+        this.#evict();
         this.loading = Math.min(0.95, this.loading + 0.15);
         this.#touch('loading');
       }
-      this.#wholeFrom = this.first >= 0 ? this.first : 0;
       this.loading = 1;
       this.#touch('loading');
     } catch (error) {
@@ -391,6 +395,9 @@ export class RunStore extends EventTarget {
     }
     this.#chunks.clear();
     this.#bases = [];
+    this.events = [];
+    this.#fetching.clear();
+    this.#wholeFrom = Infinity;
     this.first = -1;
     this.last = -1;
   }
@@ -422,7 +429,6 @@ export class RunStore extends EventTarget {
         }
       }
       this.#touch('steps', steps[0], steps[count - 1]);
-      this.#evict();
     }
     return steps[0];
   }
@@ -470,7 +476,8 @@ export class RunStore extends EventTarget {
   /** Steps someone looks at: kept in memory while others go, and fetched when they are not there. */
   want(from, to) {
     this.#keep = { from, to };
-    if (this.loading < 1 || this.#load === null) {
+    if (this.#wholeFrom === Infinity) {
+      // Not even the newest are there: what is old is asked for after them.
       return;
     }
     const low = Math.max(0, Math.floor(from / CHUNK) * CHUNK);
@@ -504,6 +511,7 @@ export class RunStore extends EventTarget {
         }
         // Else nothing is there to be had: it stays among those asked for.
       }
+      this.#evict();
     } catch {
       setTimeout(() => bases.forEach((b) => this.#fetching.delete(b)), 3000);
       return;
@@ -513,11 +521,16 @@ export class RunStore extends EventTarget {
     }
   }
 
-  #evict() {
+  #held() {
     let held = 0;
     for (const chunk of this.#chunks.values()) {
       held += chunk.rows;
     }
+    return held;
+  }
+
+  #evict() {
+    let held = this.#held();
     const keep = this.#keep ?? { from: this.last, to: this.last };
     while (held > CAPACITY + SLACK) {
       const newest = this.#bases[this.#bases.length - 1];
@@ -581,15 +594,13 @@ export class RunStore extends EventTarget {
         this.#rewind(data.from);
         break;
       case 'incident':
-        this.incidents.set(data.incidentId, data);
-        this.#touch('incidents');
+        this.#incident(data);
         break;
       case 'verdict': {
         const incident = this.incidents.get(data.incidentId);
         if (incident !== undefined) {
           const { verdict, by, at, note } = data;
-          this.incidents.set(data.incidentId, { ...incident, verdict: verdict ? { verdict, by, at, note } : null });
-          this.#touch('incidents');
+          this.#incident({ ...incident, verdict: verdict ? { verdict, by, at, note } : null });
         }
         break;
       }
@@ -601,6 +612,14 @@ export class RunStore extends EventTarget {
         this.#touch('pulse');
         break;
     }
+  }
+
+  #incident(incident) {
+    this.incidents.set(incident.incidentId, incident);
+    if (this.loading < 1) {
+      this.#told.set(incident.incidentId, incident);
+    }
+    this.#touch('incidents');
   }
 
   #event(data) {
@@ -636,7 +655,7 @@ export class RunStore extends EventTarget {
   }
 
   #rewind(from) {
-    if (this.loading < 1) {
+    if (this.loading < 1 || [...this.#fetching].some((base) => base + CHUNK > from)) {
       // What is being fetched may hold steps that are void by now.
       this.load();
       return;

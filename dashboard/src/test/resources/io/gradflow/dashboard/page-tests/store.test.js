@@ -7,7 +7,7 @@ const LAYERS = 3;
 /** A server in the place of fetch: a run of which `code(step, layer)` says the cells. */
 class Server {
   constructor({ first = 0, last, stride = 1, code = (step, layer) => step % 100 + layer }) {
-    Object.assign(this, { first, last, stride, code, asked: [], hold: null });
+    Object.assign(this, { first, last, stride, code, asked: [], hold: null, incidents: [] });
     this.manifest = { run: 'r', stream: 'main', manifestId: '1', layers: Array.from({ length: LAYERS }, (_, i) => ({ name: `l${i}` })) };
   }
 
@@ -34,7 +34,7 @@ class Server {
       return Response.json(this.manifest);
     }
     if (path.endsWith('incidents')) {
-      return Response.json([]);
+      return Response.json(this.incidents);
     }
     if (path.endsWith('run-events')) {
       return Response.json([{ type: 'CHECKPOINT', step: 5, at: 1, attributes: {} }]);
@@ -140,6 +140,20 @@ export async function whatIsLookedAtStaysHeldHoweverMuchThatIs() {
     equal(server.asked.length, asked, 'requests');
     holds(held(store).length <= CAPACITY + SLACK, 'no more than the capacity');
     equal(store.last, 30_999);
+  });
+}
+
+export async function aSpanOfThePastIsThereBeforeAllThatIsBetween() {
+  const server = new Server({ last: 29_999 });
+  await served(server, async () => {
+    const store = new RunStore('r', 'main');
+    store.addEventListener('change', (event) => event.kinds.has('loading') && store.want(100, 300));
+    await store.load();
+    await until(() => store.contains(100) && store.contains(300), 'the span of the past');
+    equal(store.whole(200), true);
+    equal(store.whole(10_000), false, 'what is between is not taken for known');
+    store.want(9900, 10_100);
+    await until(() => store.contains(10_000), 'what is between, when wanted');
   });
 }
 
@@ -278,6 +292,22 @@ export async function changesOfAFrameComeAsOneWithTheirSteps() {
     const event = await change;
     equal([event.from, event.to], [100, 101]);
     equal(event.kinds.has('steps'), true);
+  });
+}
+
+export async function anIncidentToldWhileLoadingIsNotOverwrittenByAnOlderForm() {
+  const server = new Server({ last: 9 });
+  server.incidents = [{ incidentId: 'i', transition: 0 }, { incidentId: 'j', transition: 0 }];
+  await served(server, async () => {
+    const store = new RunStore('r', 'main');
+    let go;
+    server.hold = new Promise((resolve) => (go = resolve));
+    const load = store.load();
+    store.take('incident', { incidentId: 'i', transition: 1 });
+    server.hold = null;
+    go();
+    await load;
+    equal([...store.incidents.values()].map(({ incidentId, transition }) => [incidentId, transition]), [['i', 1], ['j', 0]]);
   });
 }
 
