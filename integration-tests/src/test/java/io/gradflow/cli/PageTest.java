@@ -235,6 +235,20 @@ class PageTest {
   }
 
   @Test
+  void twoRunsStandSideBySide() {
+    String before = demo.session().restart("healthy", 19);
+    awaitStep(20);
+    String run = demo.session().restart("healthy", 20);
+    Page page = open("run=" + encoded(run) + "&run2=" + encoded(before) + "&layer=block1.weight");
+    Locator panes = page.locator("#heat .pane");
+    assertThat(panes).hasCount(2);
+    for (int pane = 0; pane < 2; pane++) {
+      assertThat(panes.nth(pane).locator(".readout")).containsText("deviation");
+    }
+    assertThat(panes.nth(1)).containsText(before);
+  }
+
+  @Test
   void aRestartOfTheServerAndAReloadLoseNothingAndDoubleNothing() {
     String run = demo.session().restart("healthy", 15);
     Page page = open("run=" + encoded(run));

@@ -27,8 +27,8 @@ import org.awaitility.Awaitility;
  */
 public final class Screenshots {
   private static final Duration PATIENCE = Duration.ofSeconds(120);
-  private static final int WIDTH = 1600;
-  private static final int HEIGHT = 1000;
+  private static final int WIDTH = 1440;
+  private static final int HEIGHT = 900;
 
   /** Each view is drawn at most so often, and has then had time to ask for what it shows. */
   private static final double DRAWN_MS = 2_500;
@@ -97,8 +97,11 @@ public final class Screenshots {
                   .setViewportSize(WIDTH, HEIGHT)
                   .setColorScheme(scheme))) {
         Page page = context.newPage();
-        show(page, both + "&cursor=" + newest + "&incident=" + exploding.incidentId());
+        String incident = "&cursor=" + newest + "&incident=" + exploding.incidentId();
+        // Weights alone: half the rows, and a picture half as large.
+        show(page, both + incident + "&filter=weight");
         save(page, "overview", scheme);
+        show(page, both + incident);
         for (String part : List.of("heatmap", "profile", "histogram", "incidents")) {
           save(page.locator(PARTS.get(part)), part, scheme);
         }
