@@ -218,7 +218,9 @@ final class Reads {
                       out,
                       "zeros",
                       steps.values(),
-                      octave -> Json.number(out, octave.zeros() < 0 ? Double.NaN : octave.zeros()));
+                      octave ->
+                          Json.number(
+                              out, octave.zeros() < 0 ? Double.NaN : (double) octave.zeros()));
                 }));
   }
 
