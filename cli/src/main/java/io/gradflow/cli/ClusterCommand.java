@@ -123,6 +123,11 @@ final class ClusterCommand implements Runnable {
             plan.bootstrapServers(),
             plan.web(),
             in.folder().root());
+    spec.commandLine()
+        .getErr()
+        .printf(
+            "the page of its runs: ./gradflow dashboard --bootstrap-server %s%n",
+            plan.bootstrapServers());
     return 0;
   }
 

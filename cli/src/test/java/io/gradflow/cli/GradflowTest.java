@@ -20,7 +20,16 @@ class GradflowTest {
     assertThat(run("help")).isZero();
     assertThat(out.toString())
         .contains(
-            "demo", "alerts", "compare", "record", "replay", "validate", "dlq", "topics", "test ");
+            "demo",
+            "dashboard",
+            "alerts",
+            "compare",
+            "record",
+            "replay",
+            "validate",
+            "dlq",
+            "topics",
+            "test ");
     assertThat(err.toString()).isEmpty();
   }
 
@@ -39,6 +48,17 @@ class GradflowTest {
         "demo --ranks 0 | training: expected ranks from 1 to 64, got 0; see gradflow demo --help",
         "demo --scenario nan --steps 60 --fault-at 60 | fault nan: expected a step from 0 to 59, as the run has 60 steps, got 60; see gradflow demo --help",
         "demo --kafka-port x | Invalid value for option '--kafka-port': 'x' is not an int; see gradflow demo --help",
+        "demo --page-port x | Invalid value for option '--page-port': 'x' is not an int; see gradflow demo --help",
+        "dashboard --listen 8080 | --listen: expected host:port, e.g. 127.0.0.1:8080, got '8080'; see gradflow dashboard --help",
+        "dashboard --listen 127.0.0.1:70000 | --listen: expected host:port, e.g. 127.0.0.1:8080, got '127.0.0.1:70000'; see gradflow dashboard --help",
+        "dashboard --listen no.such.host.invalid:1 | --listen: expected an address of this machine, got 'no.such.host.invalid', which nobody knows; see gradflow dashboard --help",
+        "dashboard --listen 0.0.0.0:0 | listen address 0.0.0.0: expected a token and a certificate, for others can reach it, got no token: give both, or listen on 127.0.0.1; see gradflow dashboard --help",
+        "dashboard --token-file /nowhere/token | --token-file: expected a readable file, got NoSuchFileException: /nowhere/token; see gradflow dashboard --help",
+        "dashboard --config /nowhere/client | --config: expected a readable file, got NoSuchFileException: /nowhere/client; see gradflow dashboard --help",
+        "dashboard --tls-key k | Error: Missing required argument(s): --tls-certificate=FILE; see gradflow dashboard --help",
+        "dashboard --runbook ftp://x | runbook: expected an http or https address, got another; see gradflow dashboard --help",
+        "dashboard --clients 0 | clients: expected 1 or more, got 0; see gradflow dashboard --help",
+        "dashboard --memory 0 | window memory: expected 1 MiB or more, got 0 bytes; see gradflow dashboard --help",
         "record --out f | Missing required option: '--run=R'; see gradflow record --help",
         "record --run r --out f --from yesterday | --from: expected a time like 2026-11-22T10:00:00Z, got 'yesterday'; see gradflow record --help",
         "replay | Missing required parameter: 'FILE'; see gradflow replay --help",
@@ -76,6 +96,26 @@ class GradflowTest {
         .singleElement()
         .asString()
         .contains("is in use", "--flink-port");
+    assertThat(out.toString()).isEmpty();
+  }
+
+  @Test
+  void aPageThatCannotBeServedIsOneLineAndExitCodeOne() throws IOException {
+    try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      assertThat(run("dashboard", "--listen", "127.0.0.1:" + taken.getLocalPort())).isEqualTo(1);
+      assertThat(err.toString())
+          .startsWith(
+              "gradflow: the page cannot listen on 127.0.0.1:%d: ".formatted(taken.getLocalPort()))
+          .hasLineCount(1);
+      assertThat(run("demo", "--headless", "--page-port", Integer.toString(taken.getLocalPort())))
+          .isEqualTo(1);
+      assertThat(err.toString()).contains("gradflow's page needs it", "--page-port");
+    }
+    assertThat(run("dashboard", "--tls-certificate", "/nowhere/c", "--tls-key", "/nowhere/k"))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .contains(
+            "gradflow: the page's certificate and key: expected readable files, got NoSuchFileException: /nowhere/");
     assertThat(out.toString()).isEmpty();
   }
 

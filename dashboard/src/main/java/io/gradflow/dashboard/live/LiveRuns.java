@@ -12,6 +12,7 @@ import io.gradflow.core.shard.RunEvent;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -286,13 +287,12 @@ public final class LiveRuns {
     return one != null && Objects.equals(one, other) ? 1 : 0;
   }
 
-  /** Open incidents by kind and severity, of those kept; a kind that was seen stays with 0. */
-  public synchronized Map<FindingKind, int[]> openByKind() {
-    Map<FindingKind, int[]> open = new TreeMap<>();
+  /** Open incidents by kind and severity, of those kept; what was seen stays with 0. */
+  public synchronized Map<FindingKind, Map<Severity, Integer>> openByKind() {
+    Map<FindingKind, Map<Severity, Integer>> open = new EnumMap<>(FindingKind.class);
     for (IncidentRow row : incidents.values()) {
-      int[] counts =
-          open.computeIfAbsent(row.alert().kind(), fresh -> new int[Severity.values().length]);
-      counts[row.alert().severity().ordinal()] += row.isOpen() ? 1 : 0;
+      open.computeIfAbsent(row.alert().kind(), fresh -> new EnumMap<>(Severity.class))
+          .merge(row.alert().severity(), row.isOpen() ? 1 : 0, Integer::sum);
     }
     return open;
   }

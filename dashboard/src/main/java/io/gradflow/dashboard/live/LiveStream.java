@@ -91,7 +91,7 @@ public final class LiveStream {
       ManifestPlace before = manifests.get(newest.manifestId());
       ManifestPlace after = manifests.get(row.manifestId());
       boolean sameLayers =
-          before != null && after != null
+          (before != null && after != null)
               ? after.hasLayersOf(before)
               : newest.cells().length == row.cells().length;
       if (!sameLayers) {

@@ -17,7 +17,9 @@ import io.prometheus.metrics.model.registry.PrometheusRegistry;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -128,11 +130,11 @@ public final class PageMetrics {
         "Runs, each with its streams, known to the page, by state.",
         to -> {
           long now = System.currentTimeMillis();
-          int[] counts = new int[LiveStream.State.values().length];
+          Map<LiveStream.State, Integer> counts = new EnumMap<>(LiveStream.State.class);
           live.lookAtAll(MOST_STREAMS, stream -> stream.state(now))
-              .forEach(state -> counts[state.ordinal()]++);
+              .forEach(state -> counts.merge(state, 1, Integer::sum));
           for (LiveStream.State state : LiveStream.State.values()) {
-            to.call(counts[state.ordinal()], state.name());
+            to.call(counts.getOrDefault(state, 0), state.name());
           }
         },
         "state");
@@ -142,13 +144,9 @@ public final class PageMetrics {
         to ->
             live.openByKind()
                 .forEach(
-                    (kind, counts) -> {
-                      for (Severity severity : Severity.values()) {
-                        if ((severity == Severity.INFO) == kind.isAdvice()) {
-                          to.call(counts[severity.ordinal()], kind.name(), severity.name());
-                        }
-                      }
-                    }),
+                    (kind, counts) ->
+                        counts.forEach(
+                            (severity, count) -> to.call(count, kind.name(), severity.name()))),
         "kind",
         "severity");
     gauge(
@@ -160,7 +158,7 @@ public final class PageMetrics {
     gauge(
         "gradflow_trainer_dropped_records",
         "Records that trainers dropped so far: sum over the newest steps of the runs that run.",
-        to -> to.call(newestOfRunning(live).stream().mapToLong(StepRow::dropped).sum()));
+        to -> to.call((double) newestOfRunning(live).stream().mapToLong(StepRow::dropped).sum()));
   }
 
   private static List<StepRow> newestOfRunning(LiveRuns live) {
@@ -195,7 +193,7 @@ public final class PageMetrics {
     gauge(
         "gradflow_dashboard_window_bytes",
         "Memory that the steps of all runs take.",
-        to -> to.call(live.bytes()));
+        to -> to.call((double) live.bytes()));
   }
 
   private interface RunValue {
@@ -203,7 +201,7 @@ public final class PageMetrics {
   }
 
   private void singleRuns(LiveRuns live) {
-    ofRun(live, "gradflow_run_step", "Newest step.", (row, stream) -> row.step());
+    ofRun(live, "gradflow_run_step", "Newest step.", (row, stream) -> (double) row.step());
     ofRun(live, "gradflow_run_loss", "Loss; absent while unknown.", (row, stream) -> row.loss());
     ofRun(
         live,
@@ -224,12 +222,12 @@ public final class PageMetrics {
                 live,
                 to,
                 (stream, callback, run, name) -> {
-                  int[] counts = new int[Severity.values().length];
+                  Map<Severity, Integer> counts = new EnumMap<>(Severity.class);
                   stream.incidents().stream()
                       .filter(IncidentRow::isOpen)
-                      .forEach(row -> counts[row.alert().severity().ordinal()]++);
+                      .forEach(row -> counts.merge(row.alert().severity(), 1, Integer::sum));
                   for (Severity severity : Severity.values()) {
-                    callback.call(counts[severity.ordinal()], run, name, severity.name());
+                    callback.call(counts.getOrDefault(severity, 0), run, name, severity.name());
                   }
                 }),
         "run",

@@ -21,6 +21,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
@@ -79,7 +80,7 @@ public final class TopicFeed implements AutoCloseable {
   private final Map<Topic, Function<ConsumerRecord<byte[], byte[]>, Runnable>> readers =
       new EnumMap<>(Topic.class);
   private final Thread thread;
-  private volatile boolean closed;
+  private final CountDownLatch closing = new CountDownLatch(1);
   private volatile KafkaConsumer<byte[], byte[]> consumer;
 
   /** The topics as they are: of each its id and number of partitions. */
@@ -155,39 +156,29 @@ public final class TopicFeed implements AutoCloseable {
 
   private void run() {
     String told = "";
-    while (!closed) {
-      try (Admin admin = Admin.create(connection);
-          KafkaConsumer<byte[], byte[]> fresh = Clients.consumer(connection)) {
-        consumer = fresh;
-        follow(fresh, admin);
-        told = "";
-      } catch (WakeupException e) {
-        // Asked to stop, which the loop sees.
-      } catch (KafkaException | ExecutionException | java.util.concurrent.TimeoutException e) {
-        String sentence = "cannot read the topics: " + e + "; trying again";
-        if (!sentence.equals(told)) {
-          LOG.warn(sentence);
-          told = sentence;
+    long pauseMs = 0;
+    try {
+      while (!closing.await(pauseMs, TimeUnit.MILLISECONDS)) {
+        pauseMs = AGAIN_MS;
+        try (Admin admin = Admin.create(connection);
+            KafkaConsumer<byte[], byte[]> fresh = Clients.consumer(connection)) {
+          consumer = fresh;
+          follow(fresh, admin);
+          told = "";
+        } catch (WakeupException e) {
+          // Asked to stop, which the loop sees.
+        } catch (KafkaException | ExecutionException | java.util.concurrent.TimeoutException e) {
+          String sentence = "cannot read the topics: " + e + "; trying again";
+          if (!sentence.equals(told)) {
+            LOG.warn(sentence);
+            told = sentence;
+          }
+        } catch (RuntimeException e) {
+          LOG.error("reading the topics failed; beginning again", e);
         }
-        pause();
-      } catch (InterruptedException e) {
-        return;
-      } catch (RuntimeException e) {
-        LOG.error("reading the topics failed; beginning again", e);
-        pause();
       }
-    }
-  }
-
-  private void pause() {
-    synchronized (this) {
-      try {
-        if (!closed) {
-          wait(AGAIN_MS);
-        }
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-      }
+    } catch (InterruptedException e) {
+      // Asked to stop.
     }
   }
 
@@ -219,7 +210,7 @@ public final class TopicFeed implements AutoCloseable {
     long lookedAt = heardAt;
     double behind = Double.NaN;
     Map<Topic, KafkaFuture<TopicDescription>> described = null;
-    while (!closed) {
+    while (closing.getCount() > 0) {
       ConsumerRecords<byte[], byte[]> records = from.poll(POLL);
       long now = System.currentTimeMillis();
       List<Runnable> uses = new ArrayList<>(records.count());
@@ -383,14 +374,11 @@ public final class TopicFeed implements AutoCloseable {
 
   @Override
   public void close() {
-    closed = true;
     KafkaConsumer<byte[], byte[]> following = consumer;
     if (following != null) {
       following.wakeup();
     }
-    synchronized (this) {
-      notifyAll();
-    }
+    closing.countDown();
     try {
       thread.join(CLOSING_MS);
       thread.interrupt();

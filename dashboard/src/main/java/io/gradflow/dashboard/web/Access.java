@@ -93,7 +93,7 @@ final class Access {
     }
     List<String> cookies = exchange.getRequestHeaders().getOrDefault("Cookie", List.of());
     for (String line : cookies) {
-      for (String cookie : line.split(";")) {
+      for (String cookie : line.split(";", -1)) {
         String[] pair = cookie.strip().split("=", 2);
         if (pair.length == 2 && pair[0].equals(COOKIE) && same(pair[1], session.orElseThrow())) {
           return true;

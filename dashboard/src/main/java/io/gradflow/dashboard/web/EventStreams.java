@@ -241,7 +241,7 @@ final class EventStreams implements AutoCloseable {
 
     private void tell(Lane lane, Change change) throws IOException {
       if (change instanceof Change.Stepped stepped) {
-        event("step", lane, stepEvents.of(lane.name, stepped.row()));
+        event("step", stepEvents.of(lane.name, stepped.row()));
       } else if (change instanceof Change.Rewound rewound) {
         event("rewind", lane, out -> out.writeNumberField("from", rewound.from()));
       } else if (change instanceof Change.Alerted alerted) {
@@ -278,7 +278,7 @@ final class EventStreams implements AutoCloseable {
     }
 
     private void event(String type, Lane lane, Json.Writing fields) throws IOException {
-      event(type, lane, data(lane, fields));
+      event(type, data(lane, fields));
     }
 
     private byte[] data(Lane lane, Json.Writing fields) {
@@ -292,7 +292,7 @@ final class EventStreams implements AutoCloseable {
                   }));
     }
 
-    private void event(String type, Lane lane, byte[] data) throws IOException {
+    private void event(String type, byte[] data) throws IOException {
       List<EventId.Lane> positions = new ArrayList<>();
       for (Lane each : lanes) {
         positions.add(EventId.Lane.of(each.name, each.at));

@@ -51,7 +51,8 @@ final class LiveJson {
           new Column("missing", (out, row) -> out.writeNumber(row.missing())),
           new Column("dropped", (out, row) -> out.writeNumber(row.dropped())),
           new Column(
-              "lagMs", (out, row) -> Json.number(out, row.lagMs() < 0 ? Double.NaN : row.lagMs())),
+              "lagMs",
+              (out, row) -> Json.number(out, row.lagMs() < 0 ? Double.NaN : (double) row.lagMs())),
           new Column("histograms", (out, row) -> out.writeBoolean(row.histograms())),
           new Column("writtenAt", (out, row) -> out.writeNumber(row.writtenAt())));
 
@@ -117,7 +118,7 @@ final class LiveJson {
         ByteBuffer.allocate(4 * Integer.BYTES + same.size() * (Double.BYTES + layers * Short.BYTES))
             .order(ByteOrder.LITTLE_ENDIAN);
     out.putInt(MAGIC).putInt(layers).putInt(same.size()).putInt(0);
-    same.forEach(row -> out.putDouble(row.step()));
+    same.forEach(row -> out.putDouble((double) row.step()));
     for (StepRow row : same) {
       for (short cell : row.cells()) {
         out.putShort(cell);

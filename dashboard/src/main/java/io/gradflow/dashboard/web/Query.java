@@ -24,7 +24,7 @@ final class Query {
   static Query of(String raw) {
     Map<String, String> values = new LinkedHashMap<>();
     if (raw != null && !raw.isEmpty()) {
-      for (String piece : raw.split("&")) {
+      for (String piece : raw.split("&", -1)) {
         int equals = piece.indexOf('=');
         String name = equals < 0 ? piece : piece.substring(0, equals);
         try {

@@ -175,7 +175,7 @@ final class Reads {
   }
 
   /** The histogram of a layer in one step; zeros is -1 if unknown. */
-  private record Octave(TreeMap<Integer, Long> counts, long zeros) {}
+  private record Octave(Map<Integer, Long> counts, long zeros) {}
 
   private static Optional<Octave> octave(Step step, int layer) {
     Histograms histograms = step.signals() == null ? null : step.signals().histograms();
@@ -191,7 +191,7 @@ final class Reads {
     return Optional.of(new Octave(counts, zeros == null ? -1 : zeros[at]));
   }
 
-  private static byte[] histogram(int index, Layer layer, TreeMap<Long, Octave> steps) {
+  private static byte[] histogram(int index, Layer layer, Map<Long, Octave> steps) {
     TreeSet<Integer> bins = new TreeSet<>();
     steps.values().forEach(octave -> bins.addAll(octave.counts().keySet()));
     return Json.bytes(
@@ -218,7 +218,9 @@ final class Reads {
                       out,
                       "zeros",
                       steps.values(),
-                      octave -> Json.number(out, octave.zeros() < 0 ? Double.NaN : octave.zeros()));
+                      octave ->
+                          Json.number(
+                              out, octave.zeros() < 0 ? Double.NaN : (double) octave.zeros()));
                 }));
   }
 

@@ -85,7 +85,9 @@ final class StepJson {
         "zeros",
         zeros == null
             ? null
-            : Arrays.stream(zeros).mapToDouble(zero -> zero < 0 ? Double.NaN : zero).toArray());
+            : Arrays.stream(zeros)
+                .mapToDouble(zero -> zero < 0 ? Double.NaN : (double) zero)
+                .toArray());
   }
 
   private static void incomplete(JsonGenerator out, Step step) throws IOException {

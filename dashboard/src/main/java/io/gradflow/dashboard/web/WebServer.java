@@ -321,7 +321,7 @@ public final class WebServer implements AutoCloseable {
     if (accepted == null) {
       return false;
     }
-    for (String one : accepted.split(",")) {
+    for (String one : accepted.split(",", -1)) {
       String[] pair = one.strip().split(";", 2);
       if (pair[0].strip().equalsIgnoreCase("gzip")) {
         return pair.length == 1 || !pair[1].replace(" ", "").matches("q=0(\\.0*)?");
@@ -364,7 +364,7 @@ public final class WebServer implements AutoCloseable {
 
   private static String withoutToken(String rawQuery) {
     List<String> others =
-        List.of(rawQuery.split("&")).stream()
+        List.of(rawQuery.split("&", -1)).stream()
             .filter(piece -> !piece.equals("token") && !piece.startsWith("token="))
             .toList();
     String query = String.join("&", others);

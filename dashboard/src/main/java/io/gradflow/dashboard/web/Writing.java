@@ -14,7 +14,6 @@ import io.gradflow.schema.Codecs;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -94,8 +93,7 @@ final class Writing {
     if (!given.isObject() && !given.isMissingNode()) {
       throw new Refused(400, "expected thresholds to be an object of numbers, got another value");
     }
-    for (Iterator<Map.Entry<String, JsonNode>> each = given.fields(); each.hasNext(); ) {
-      Map.Entry<String, JsonNode> one = each.next();
+    for (Map.Entry<String, JsonNode> one : given.properties()) {
       if (!one.getValue().isNumber()) {
         throw new Refused(400, "expected thresholds to be numbers, got another value");
       }

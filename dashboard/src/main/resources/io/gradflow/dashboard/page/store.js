@@ -824,8 +824,9 @@ export class Live {
       const key = JSON.stringify([run, stream]);
       if (!seen.has(key)) {
         seen.add(key);
-        query.append('run', run);
-        query.append('stream', stream);
+        const place = seen.size === 1 ? '' : seen.size;
+        query.set(`run${place}`, run);
+        query.set(`stream${place}`, stream);
       }
     }
     if (this.#id !== null) {

@@ -87,14 +87,14 @@ class ResumeTest {
         .orElse(List.of());
   }
 
-  private static TreeMap<Long, String> shown(Collection<StepRow> rows) {
+  private static Map<Long, String> shown(Collection<StepRow> rows) {
     TreeMap<Long, String> shown = new TreeMap<>();
     rows.forEach(row -> shown.put(row.step(), shown(row)));
     return shown;
   }
 
   /** The steps that count among records, by the rules as they are written. */
-  private static TreeMap<Long, String> model(List<Step> topic) {
+  private static Map<Long, String> model(List<Step> topic) {
     TreeMap<Long, Long> begun = new TreeMap<>();
     Map<Long, Step> best = new HashMap<>();
     for (Step step : topic) {
@@ -190,7 +190,7 @@ class ResumeTest {
           }
         }
       }
-      TreeMap<Long, String> expected = model(topic);
+      Map<Long, String> expected = model(topic);
       List<StepRow> kept = window(live);
       assertThat(expected).as("seed %d", seed).containsAllEntriesOf(shown(kept));
       for (Viewer viewer : comers) {
