@@ -9,6 +9,7 @@ import java.io.PrintWriter;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -405,6 +406,7 @@ final class PageBench implements Callable<Integer> {
 
   private Process startServer(String brokers, Workspace workspace) throws IOException {
     port = Ports.anyFree();
+    Files.createDirectories(workspace.log().getParent());
     return new ProcessBuilder(
             Path.of(System.getProperty("java.home"), "bin", "java").toString(),
             "-Xmx512m",
