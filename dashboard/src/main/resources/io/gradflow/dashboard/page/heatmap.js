@@ -272,6 +272,9 @@ class Pane {
     if (event.kinds.has('loading')) {
       this.#want();
     }
+    if (event.kinds.has('incidents')) {
+      this.#overlayDue = true;
+    }
     this.#decorate = true;
     wake();
   }
@@ -358,6 +361,7 @@ class Pane {
       this.#stale = null;
       this.#drawGutter();
       this.#decorate = true;
+      this.#overlayDue = true;
       this.#key = '';
     }
     this.#stride = this.#store.stride;
