@@ -100,11 +100,15 @@ class DashboardTest {
         JsonNode steps = PageClient.get(page.uri(), "/api/steps" + query + "&from=4&to=6");
         assertThat(steps.get("step")).extracting(JsonNode::longValue).containsExactly(4L, 5L, 6L);
         assertThat(cells(page, query + "&from=0&to=9")).hasSize(10);
-        assertThat(PageClient.get(page.uri(), "/api/step" + query + "&step=7").at("/norms/l2/1"))
-            .extracting(JsonNode::doubleValue)
+        assertThat(
+                PageClient.get(page.uri(), "/api/step" + query + "&step=7")
+                    .at("/norms/l2/1")
+                    .doubleValue())
             .isEqualTo(8.0);
-        assertThat(PageClient.get(page.uri(), "/api/incidents" + query).at("/0/incidentId"))
-            .extracting(JsonNode::textValue)
+        assertThat(
+                PageClient.get(page.uri(), "/api/incidents" + query)
+                    .at("/0/incidentId")
+                    .textValue())
             .isEqualTo("i1");
 
         await().atMost(LIMIT).until(() -> client.latest("hello") != null);
@@ -204,8 +208,10 @@ class DashboardTest {
         assertThat(steps.at("/attempt/149").longValue()).isEqualTo(1);
         assertThat(steps.at("/attempt/150").longValue()).isEqualTo(5);
         assertThat(cells(page, query + "&from=0&to=20")).hasSize(21);
-        assertThat(PageClient.get(page.uri(), "/api/step" + query + "&step=7").at("/norms/l2/0"))
-            .extracting(JsonNode::doubleValue)
+        assertThat(
+                PageClient.get(page.uri(), "/api/step" + query + "&step=7")
+                    .at("/norms/l2/0")
+                    .doubleValue())
             .isEqualTo(8.0);
         assertThat(PageClient.bytes(page.uri(), "/api/step" + query + "&step=9999").statusCode())
             .isEqualTo(404);
@@ -249,8 +255,10 @@ class DashboardTest {
             .isEqualTo(204);
         await().atMost(LIMIT).until(() -> client.latest("verdict") != null);
         assertThat(client.latest("verdict").get("note").textValue()).isEqualTo("a known batch");
-        assertThat(PageClient.get(page.uri(), "/api/incidents?run=judged").at("/0/verdict/verdict"))
-            .extracting(JsonNode::textValue)
+        assertThat(
+                PageClient.get(page.uri(), "/api/incidents?run=judged")
+                    .at("/0/verdict/verdict")
+                    .textValue())
             .isEqualTo("FALSE");
         AtomicReference<Feedback> published = new AtomicReference<>();
         try (TopicReader reader =

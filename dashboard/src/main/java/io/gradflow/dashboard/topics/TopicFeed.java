@@ -29,6 +29,7 @@ import java.util.function.Supplier;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -55,6 +56,7 @@ public final class TopicFeed implements AutoCloseable {
   private static final Duration ANSWER = Duration.ofSeconds(5);
   private static final Duration POLL = Duration.ofMillis(200);
   private static final long CLOSING_MS = 1_000;
+  private static final Duration CLOSING = Duration.ofMillis(200);
   private static final long HEARTBEAT_MS = 1_000;
   private static final long LOOK_AT_TOPICS_MS = 15_000;
   private static final long AGAIN_MS = 1_000;
@@ -160,10 +162,8 @@ public final class TopicFeed implements AutoCloseable {
     try {
       while (!closing.await(pauseMs, TimeUnit.MILLISECONDS)) {
         pauseMs = AGAIN_MS;
-        try (Admin admin = Admin.create(connection);
-            KafkaConsumer<byte[], byte[]> fresh = Clients.consumer(connection)) {
-          consumer = fresh;
-          follow(fresh, admin);
+        try {
+          follow();
           told = "";
         } catch (WakeupException e) {
           // Asked to stop, which the loop sees.
@@ -179,6 +179,22 @@ public final class TopicFeed implements AutoCloseable {
       }
     } catch (InterruptedException e) {
       // Asked to stop.
+    }
+  }
+
+  private void follow()
+      throws ExecutionException, InterruptedException, java.util.concurrent.TimeoutException {
+    KafkaConsumer<byte[], byte[]> fresh = Clients.consumer(connection);
+    try {
+      Admin admin = Admin.create(connection);
+      try {
+        consumer = fresh;
+        follow(fresh, admin);
+      } finally {
+        admin.close(CLOSING);
+      }
+    } finally {
+      fresh.close(CloseOptions.timeout(CLOSING));
     }
   }
 

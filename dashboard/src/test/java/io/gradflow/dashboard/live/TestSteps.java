@@ -59,7 +59,7 @@ final class TestSteps {
   }
 
   static StepRow row(long attempt, long number, long revision, long offset) {
-    return StepRow.of(step(attempt, number, revision, revision), at(offset));
+    return StepRow.of(step(attempt, number, revision, 1), at(offset));
   }
 
   /** Everything read from a start to an offset, of topics of one partition. */
