@@ -55,7 +55,7 @@ class GradflowTest {
         "dashboard --listen 0.0.0.0:0 | listen address 0.0.0.0: expected a token and a certificate, for others can reach it, got no token: give both, or listen on 127.0.0.1; see gradflow dashboard --help",
         "dashboard --token-file /nowhere/token | --token-file: expected a readable file, got NoSuchFileException: /nowhere/token; see gradflow dashboard --help",
         "dashboard --config /nowhere/client | --config: expected a readable file, got NoSuchFileException: /nowhere/client; see gradflow dashboard --help",
-        "dashboard --tls-key k | Error: Missing required argument(s): --tls-certificate=FILE; see gradflow dashboard --help",
+        "dashboard --tls-key k | Missing required argument(s): --tls-certificate=FILE; see gradflow dashboard --help",
         "dashboard --runbook ftp://x | runbook: expected an http or https address, got another; see gradflow dashboard --help",
         "dashboard --clients 0 | clients: expected 1 or more, got 0; see gradflow dashboard --help",
         "dashboard --memory 0 | window memory: expected 1 MiB or more, got 0 bytes; see gradflow dashboard --help",

@@ -216,10 +216,12 @@ class PageTest {
         .contains(
             "layer=block5.weight", "rank=1", "mode=deviation", "fold=", "cursor=", "incident=");
 
-    Page other = open(page.url().substring(page.url().indexOf('#') + 1));
+    String address = page.url();
+    String step = page.locator("#heat .readout b").first().textContent();
+    page.close();
+    Page other = open(address.substring(address.indexOf('#') + 1));
     assertThat(card(other, kind)).hasClass(Pattern.compile("chosen"));
-    assertThat(other.locator("#heat .readout b").first())
-        .hasText(page.locator("#heat .readout b").first().textContent());
+    assertThat(other.locator("#heat .readout b").first()).hasText(step);
     assertThat(other.locator("#heat .readout")).containsText("block5.weight");
     assertThat(
             other.getByRole(
@@ -231,7 +233,7 @@ class PageTest {
     assertThat(other.locator("#ranks tr.pinned")).containsText("1");
     other.reload();
     assertThat(card(other, kind)).hasClass(Pattern.compile("chosen"));
-    assertThat(other.url()).isEqualTo(page.url());
+    assertThat(other.url()).isEqualTo(address);
   }
 
   @Test
