@@ -35,6 +35,14 @@ enum Principal {
       Optional.of(
           "Read on groups that start with gradflow-alert; Write on transactional ids that start with gradflow-alerts")),
   OPERATORS(EnumSet.of(RULES, FEEDBACK), EnumSet.of(DEAD_LETTERS), Optional.empty()),
+  PAGE(
+      EnumSet.of(RULES, CAPTURES, FEEDBACK),
+      EnumSet.of(MANIFESTS, RUNS, STEPS, ALERTS, RULES, FEEDBACK, DEAD_LETTERS),
+      Optional.empty()),
+  FORWARDER(
+      EnumSet.noneOf(Topic.class),
+      EnumSet.of(ALERTS),
+      Optional.of("Read on groups that start with gradflow-forward")),
   READERS(
       EnumSet.noneOf(Topic.class),
       EnumSet.of(STEPS, WINDOWS, ALERTS),
