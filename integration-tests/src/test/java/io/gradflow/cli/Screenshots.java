@@ -26,7 +26,7 @@ import org.awaitility.Awaitility;
  * one fault after the other is struck.
  */
 public final class Screenshots {
-  private static final Duration PATIENCE = Duration.ofSeconds(120);
+  private static final Duration PATIENCE = Duration.ofMinutes(2);
   private static final int WIDTH = 1440;
   private static final int HEIGHT = 900;
 
