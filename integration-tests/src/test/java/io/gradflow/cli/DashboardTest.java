@@ -288,7 +288,7 @@ class DashboardTest {
       stuck
           .getOutputStream()
           .write(
-              ("GET /api/events?run=crowded HTTP/1.1\r\nHost: localhost\r\n\r\n")
+              "GET /api/events?run=crowded HTTP/1.1\r\nHost: localhost\r\n\r\n"
                   .getBytes(StandardCharsets.US_ASCII));
       List<PageClient> open = new ArrayList<>();
       for (int i = 0; i < clients; i++) {

@@ -86,9 +86,9 @@ class PageTest {
 
   @BeforeAll
   static void start() {
-    PlaywrightAssertions.setDefaultAssertionTimeout(PATIENCE.toMillis());
+    PlaywrightAssertions.setDefaultAssertionTimeout((double) PATIENCE.toMillis());
     chromium = Chromium.start();
-    demo = DemoOnPage.start(TrainingPolicy.ofSeed(1).withSteps(1_000_000).withStepsPerSecond(40));
+    demo = DemoOnPage.start(TrainingPolicy.ofSeed(1).withSteps(1_000_000).withStepsPerSecond(40.0));
   }
 
   @AfterAll

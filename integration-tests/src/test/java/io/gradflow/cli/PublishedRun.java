@@ -100,7 +100,7 @@ final class PublishedRun implements AutoCloseable {
   Step step(long attempt, long number, long revision) {
     int layers = manifest.layerCount();
     double[] norms = new double[layers];
-    Arrays.fill(norms, 1 + number);
+    Arrays.fill(norms, 1.0 + number);
     return new Step(
         new StepId(run, attempt, StepId.MAIN_STREAM, number),
         manifest.manifestId(),
@@ -167,7 +167,8 @@ final class PublishedRun implements AutoCloseable {
   }
 
   void send(String topic, byte[] key, byte[] value) {
-    producer.send(new ProducerRecord<>(topic, key, value));
+    // What cannot be sent fails whoever waits for it to arrive.
+    var unused = producer.send(new ProducerRecord<>(topic, key, value));
   }
 
   PublishedRun flush() {

@@ -26,7 +26,7 @@ import org.awaitility.Awaitility;
  * one fault after the other is struck.
  */
 public final class Screenshots {
-  private static final Duration PATIENCE = Duration.ofSeconds(120);
+  private static final Duration PATIENCE = Duration.ofMinutes(2);
   private static final int WIDTH = 1440;
   private static final int HEIGHT = 900;
 
@@ -63,7 +63,7 @@ public final class Screenshots {
     try (Chromium chromium = Chromium.start();
         DemoOnPage demo =
             DemoOnPage.start(
-                TrainingPolicy.ofSeed(7).withSteps(1_000_000).withStepsPerSecond(30))) {
+                TrainingPolicy.ofSeed(7).withSteps(1_000_000).withStepsPerSecond(30.0))) {
       new Screenshots(demo, chromium, out).take();
     }
     System.exit(0); // Flink leaves threads behind that nobody waits for.
