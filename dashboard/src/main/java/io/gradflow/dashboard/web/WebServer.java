@@ -347,12 +347,12 @@ public final class WebServer implements AutoCloseable {
       throws IOException {
     if (path.equals("/login") && exchange.getRequestMethod().equals("POST")) {
       String given = Query.of(new String(bytes(exchange), StandardCharsets.UTF_8)).text("token");
-      return Optional.of(access.isToken(given) ? welcome("") : form());
+      return Optional.of(access.isToken(given) ? welcome(exchange, "") : form());
     }
     if (path.equals("/") && query.text("token") != null) {
       return Optional.of(
           access.isToken(query.text("token"))
-              ? welcome(withoutToken(exchange.getRequestURI().getRawQuery()))
+              ? welcome(exchange, withoutToken(exchange.getRequestURI().getRawQuery()))
               : form());
     }
     if (access.isAllowed(exchange)) {
@@ -366,9 +366,9 @@ public final class WebServer implements AutoCloseable {
                 .with("WWW-Authenticate", "Bearer"));
   }
 
-  private Answer welcome(String query) {
+  private Answer welcome(HttpExchange exchange, String query) {
     return Answer.nothing(303)
-        .with("Set-Cookie", access.sessionCookie())
+        .with("Set-Cookie", access.sessionCookie(exchange))
         .with("Location", query.isEmpty() ? "/" : "/?" + query);
   }
 

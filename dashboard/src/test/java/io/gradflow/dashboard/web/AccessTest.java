@@ -8,6 +8,7 @@ import io.gradflow.dashboard.DemoControl;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -157,6 +158,27 @@ class AccessTest {
                 json,
                 page))
         .contains("{\"run\":\"r2\"}");
+  }
+
+  @Test
+  void aProxyOnThisMachineMaySpeakTlsInTheServersPlace() throws IOException {
+    start(Optional.of(TOKEN));
+    String proxied = "X-Forwarded-Proto: https";
+    String welcome = send("page.example", "POST /login", "token=a+token+of+this+page", proxied);
+    assertThat(welcome).contains("SameSite=Strict; Secure\r\n");
+    assertThat(send("page.example", "POST /login", "token=a+token+of+this+page"))
+        .contains("SameSite=Strict\r\n");
+    String strike = "{\"action\":\"strike\",\"scenario\":\"x\"}";
+    String[] headers = {
+      "Authorization: Bearer " + TOKEN,
+      "Content-Type: application/json",
+      "X-Gradflow: page",
+      "Origin: https://page.example",
+      proxied
+    };
+    assertThat(send("page.example", "POST /api/demo", strike, headers)).startsWith("HTTP/1.1 409");
+    assertThat(send("page.example", "POST /api/demo", strike, Arrays.copyOf(headers, 4)))
+        .startsWith("HTTP/1.1 403");
   }
 
   @Test
