@@ -117,6 +117,10 @@ class GradflowTest {
         .contains(
             "gradflow: TLS: expected a PEM certificate in /nowhere/c and its unencrypted PKCS #8 key"
                 + " in /nowhere/k, got: cannot read /nowhere/c");
+    assertThat(run("dashboard", "--memory", "100000000000000")).isEqualTo(2);
+    assertThat(err.toString())
+        .containsPattern(
+            "--memory: expected at most \\d+ MiB, half of this process's heap, got 100000000000000");
     assertThat(run("dashboard", "--listen", "0.0.0.0:0")).isEqualTo(2);
     assertThat(err.toString())
         .contains(
