@@ -168,13 +168,24 @@ final class DashboardCommand implements Callable<Integer> {
           runbook,
           metricsPerRun ? PageMetrics.OfRuns.LATEST : PageMetrics.OfRuns.NONE,
           new Limits(
-              memory.map(mebibytes -> mebibytes << 20).orElse(Limits.USUAL.windowBytes()),
+              memory.map(DashboardCommand::windowBytes).orElse(Limits.USUAL.windowBytes()),
               backfill.orElse(Limits.USUAL.backfill()),
               clients.orElse(Limits.USUAL.clients())),
           Optional.empty());
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }
+  }
+
+  /** Half of the heap is left for what is read and answered. */
+  private static long windowBytes(long mebibytes) {
+    long most = Runtime.getRuntime().maxMemory() >> 21;
+    if (mebibytes > most) {
+      throw new IllegalArgumentException(
+          "--memory: expected at most %d MiB, half of this process's heap, got %d"
+              .formatted(most, mebibytes));
+    }
+    return mebibytes << 20;
   }
 
   private InetSocketAddress address() {

@@ -9,7 +9,6 @@ import io.gradflow.dashboard.metrics.PageMetrics;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.nio.file.FileSystemException;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -49,9 +48,6 @@ final class LocalPage {
   static Dashboard start(DashboardOptions options) {
     try {
       return Dashboard.start(options);
-    } catch (FileSystemException e) {
-      throw new CommandFailed(
-          "the page's certificate and key: expected readable files, got " + Causes.innermost(e), e);
     } catch (IOException | IllegalArgumentException e) {
       throw new CommandFailed(e.getMessage(), e);
     }

@@ -115,7 +115,17 @@ class GradflowTest {
         .isEqualTo(1);
     assertThat(err.toString())
         .contains(
-            "gradflow: the page's certificate and key: expected readable files, got NoSuchFileException: /nowhere/");
+            "gradflow: TLS: expected a PEM certificate in /nowhere/c and its unencrypted PKCS #8 key"
+                + " in /nowhere/k, got: cannot read /nowhere/c");
+    assertThat(run("dashboard", "--memory", "100000000000000")).isEqualTo(2);
+    assertThat(err.toString())
+        .containsPattern(
+            "--memory: expected at most \\d+ MiB, half of this process's heap, got 100000000000000");
+    assertThat(run("dashboard", "--listen", "0.0.0.0:0")).isEqualTo(2);
+    assertThat(err.toString())
+        .contains(
+            "listen address 0.0.0.0: expected a token and a certificate, for others can reach it,"
+                + " got no token: give both, or listen on 127.0.0.1");
     assertThat(out.toString()).isEmpty();
   }
 

@@ -4,9 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.gradflow.core.detect.Rule;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.incident.Feedback;
+import io.gradflow.core.shard.Capture;
 import io.gradflow.core.shard.RunEvent;
+import io.gradflow.core.signal.Octaves;
 import io.gradflow.dashboard.Dashboard;
 import io.gradflow.dashboard.DashboardOptions;
 import io.gradflow.dashboard.DashboardOptions.Limits;
@@ -19,6 +23,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.Socket;
+import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -105,11 +110,9 @@ class DashboardTest {
                     .at("/norms/l2/1")
                     .doubleValue())
             .isEqualTo(8.0);
-        assertThat(
-                PageClient.get(page.uri(), "/api/incidents" + query)
-                    .at("/0/incidentId")
-                    .textValue())
-            .isEqualTo("i1");
+        JsonNode incident = PageClient.get(page.uri(), "/api/incidents" + query).get(0);
+        assertThat(incident.get("incidentId").textValue()).isEqualTo("i1");
+        assertThat(incident.get("run").textValue()).isEqualTo(name);
 
         await().atMost(LIMIT).until(() -> client.latest("hello") != null);
         assertThat(client.latest("hello").get("last").longValue()).isEqualTo(9);
@@ -125,6 +128,8 @@ class DashboardTest {
                   assertThat(client.steps().keySet()).containsExactly(10L, 11L, 12L);
                   assertThat(client.events()).contains("incident", "event");
                 });
+        assertThat(client.latest("incident").get("run").textValue()).isEqualTo(name);
+        assertThat(client.latest("incident").get("stream").textValue()).isEqualTo("main");
         assertThat(client.events()).doesNotContain("reset");
         String metrics =
             new String(PageClient.bytes(page.uri(), "/metrics").body(), StandardCharsets.UTF_8);
@@ -269,6 +274,137 @@ class DashboardTest {
         assertThat(published.get().incidentId()).isEqualTo("judged-1");
       }
     }
+  }
+
+  @Test
+  void histogramsOfALayerAreReadFromTheTopic() throws IOException {
+    try (PublishedRun run = run("octaves", 3)) {
+      run.begin();
+      run.histogram(0, new Octaves(new int[] {-20, -3}, new long[] {90, 10}));
+      run.steps(1, 1, 1);
+      run.histogram(2, new Octaves(new int[] {-3, 5}, new long[] {7, 1L << 40})).flush();
+      try (Dashboard page = dashboard(Limits.USUAL)) {
+        JsonNode found = PageClient.get(page.uri(), "/api/histogram?run=octaves&layer=2");
+        assertThat(found.get("name").textValue()).isEqualTo("layer.2</script>");
+        assertThat(found.get("elements").longValue()).isEqualTo(100);
+        assertThat(found.get("steps").toString()).isEqualTo("[0,2]");
+        assertThat(found.get("bins").toString()).isEqualTo("[-20,-3,5]");
+        assertThat(found.get("counts").toString()).isEqualTo("[[90,10,0],[0,7,1099511627776]]");
+        assertThat(found.get("zeros").toString()).isEqualTo("[null,null]");
+        assertThat(
+                PageClient.get(page.uri(), "/api/histogram?run=octaves&layer=2&from=1&to=1")
+                    .get("steps"))
+            .isEmpty();
+        assertThat(PageClient.bytes(page.uri(), "/api/histogram?run=octaves&layer=3").statusCode())
+            .isEqualTo(404);
+      }
+    }
+  }
+
+  @Test
+  void aClientOfTwoRunsGoesOnExactlyInBoth() throws IOException {
+    try (PublishedRun left = run("left", 3);
+        PublishedRun right = run("right", 3)) {
+      left.begin().steps(1, 0, 4).flush();
+      right.begin().steps(1, 0, 9).flush();
+      PageClient before;
+      try (Dashboard page = dashboard(Limits.USUAL)) {
+        before = PageClient.open(page.uri(), "left", "right", null);
+        await().atMost(LIMIT).until(() -> before.events().equals(List.of("hello", "hello")));
+        left.steps(1, 5, 8).flush();
+        right.steps(1, 10, 11).flush();
+        await()
+            .atMost(LIMIT)
+            .until(() -> before.steps("left").size() + before.steps("right").size() == 6);
+      }
+      left.steps(1, 9, 12).flush();
+      right.steps(2, 5, 6).flush();
+      try (Dashboard page = dashboard(Limits.USUAL);
+          PageClient after = PageClient.open(page.uri(), "left", "right", before);
+          PageClient another = PageClient.open(page.uri(), "right", "long ago", before)) {
+        await()
+            .atMost(LIMIT)
+            .untilAsserted(
+                () -> {
+                  assertThat(after.steps("left").keySet())
+                      .containsExactly(5L, 6L, 7L, 8L, 9L, 10L, 11L, 12L);
+                  assertThat(after.steps("right").keySet()).containsExactly(5L, 6L);
+                });
+        assertThat(after.events())
+            .doesNotContain("reset", "hello")
+            .containsOnlyOnce("rewind")
+            .filteredOn("step"::equals)
+            .hasSize(6);
+        await().atMost(LIMIT).until(() -> another.events().contains("reset"));
+        assertThat(another.events())
+            .as("the id is of other runs, or of them in another order")
+            .filteredOn("reset"::equals)
+            .hasSize(2);
+      }
+    }
+  }
+
+  @Test
+  void whatPeopleAskForIsInTheTopicsAndWhatIsVoidIsNot() throws IOException {
+    try (Dashboard page = dashboard(Limits.USUAL)) {
+      JsonNode capture =
+          answer(
+              PageClient.post(
+                  page.uri(),
+                  "/api/captures",
+                  "{\"run\":\"asked\",\"stream\":\"main\",\"layers\":[\"a\",\"b\"],"
+                      + "\"ranks\":[3,1,3],\"steps\":2,\"byteBudget\":1000,"
+                      + "\"expiresInSeconds\":60}"));
+      long first = rule(page, "SHADOW");
+      long second = rule(page, "OFF");
+      assertThat(second).isGreaterThan(first);
+      HttpResponse<byte[]> refused =
+          PageClient.post(
+              page.uri(),
+              "/api/rules",
+              "{\"scope\":\"asked\",\"kind\":\"RANK_DIVERGENCE\",\"mode\":\"ENABLED\","
+                  + "\"thresholds\":{\"no such\":1}}");
+      assertThat(refused.statusCode()).isEqualTo(400);
+      assertThat(answer(refused).get("error").textValue()).contains("no such").doesNotContain("\n");
+
+      List<Capture> captures = new ArrayList<>();
+      List<Rule> rules = new ArrayList<>();
+      try (TopicReader reader =
+          new TopicReader(kafka.bootstrapServers(), WriterSchemas.known())
+              .with(Codecs.CAPTURES, captures::add)
+              .with(Codecs.RULES, rules::add)) {
+        reader.readToEnd();
+      }
+      assertThat(captures).hasSize(1);
+      Capture asked = captures.get(0);
+      assertThat(asked.captureId()).isEqualTo(capture.get("captureId").textValue());
+      assertThat(asked.layers()).containsExactly("a", "b");
+      assertThat(asked.ranks()).containsExactly(1, 3);
+      assertThat(asked.expiresAt() - asked.requestedAt()).isEqualTo(60_000);
+      assertThat(rules).extracting(Rule::policyVersion).containsExactly(first, second);
+      assertThat(rules).extracting(Rule::mode).containsExactly(Rule.Mode.SHADOW, Rule.Mode.OFF);
+    }
+    try (Dashboard page = dashboard(Limits.USUAL)) {
+      JsonNode last = PageClient.get(page.uri(), "/api/rules").get(0);
+      assertThat(last.get("mode").textValue()).isEqualTo("OFF");
+      assertThat(rule(page, "ENABLED"))
+          .as("another server goes on where one ended")
+          .isGreaterThan(last.get("policyVersion").longValue());
+    }
+  }
+
+  private static long rule(Dashboard page, String mode) throws IOException {
+    HttpResponse<byte[]> set =
+        PageClient.post(
+            page.uri(),
+            "/api/rules",
+            "{\"scope\":\"asked\",\"kind\":\"RANK_DIVERGENCE\",\"mode\":\"%s\",".formatted(mode)
+                + "\"thresholds\":{}}");
+    return answer(set).get("policyVersion").longValue();
+  }
+
+  private static JsonNode answer(HttpResponse<byte[]> response) throws IOException {
+    return new ObjectMapper().readTree(response.body());
   }
 
   @Test

@@ -1,7 +1,9 @@
 package io.gradflow.cli;
 
+import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
@@ -21,11 +23,14 @@ import java.util.TreeMap;
 
 /** Somebody who has the page open: holds what it was told, in the order it was told. */
 final class PageClient implements AutoCloseable {
-  private static final ObjectMapper JSON = new ObjectMapper();
+  /** Takes no object that has a name twice. */
+  private static final ObjectMapper JSON =
+      JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+
   private static final HttpClient HTTP = HttpClient.newHttpClient();
 
   private final Socket connection;
-  private final Map<Long, String> steps = new TreeMap<>();
+  private final Map<String, Map<Long, String>> steps = new TreeMap<>();
   private final List<String> events = new ArrayList<>();
   private final Map<String, JsonNode> latest = new TreeMap<>();
   private String lastId;
@@ -33,21 +38,29 @@ final class PageClient implements AutoCloseable {
   private PageClient(Socket connection, PageClient before) {
     this.connection = connection;
     if (before != null) {
-      steps.putAll(before.steps);
+      before.steps.forEach((run, told) -> steps.put(run, new TreeMap<>(told)));
       lastId = before.lastId;
     }
   }
 
   /** Opens a stream; goes on from where another was, with what that one had been told. */
   static PageClient open(URI page, String run, PageClient before) {
+    return follow(page, "run=" + encoded(run), before);
+  }
+
+  /** The same of two runs. */
+  static PageClient open(URI page, String run, String run2, PageClient before) {
+    return follow(page, "run=" + encoded(run) + "&run2=" + encoded(run2), before);
+  }
+
+  private static PageClient follow(URI page, String query, PageClient before) {
     try {
       Socket connection = new Socket(page.getHost(), page.getPort());
       PageClient client = new PageClient(connection, before);
       // Of HTTP 1.0: without chunks the stream is lines and nothing else.
       String request =
-          "GET /api/events?run=%s HTTP/1.0\r\nHost: localhost\r\n%s\r\n"
-              .formatted(
-                  encoded(run), before == null ? "" : "Last-Event-ID: " + before.lastId() + "\r\n");
+          "GET /api/events?%s HTTP/1.0\r\nHost: localhost\r\n%s\r\n"
+              .formatted(query, before == null ? "" : "Last-Event-ID: " + before.lastId() + "\r\n");
       connection.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
       InputStream in = connection.getInputStream();
       Thread thread = new Thread(() -> client.read(in), "a client of the page");
@@ -86,8 +99,8 @@ final class PageClient implements AutoCloseable {
     lastId = id == null ? lastId : id;
     latest.put(type, data);
     switch (type) {
-      case "step" -> steps.put(data.get("step").longValue(), data.get("cells").textValue());
-      case "rewind" -> steps.keySet().removeIf(step -> step >= data.get("from").longValue());
+      case "step" -> of(data).put(data.get("step").longValue(), data.get("cells").textValue());
+      case "rewind" -> of(data).keySet().removeIf(step -> step >= data.get("from").longValue());
       default -> {}
     }
     if (!type.equals("pulse")) {
@@ -95,13 +108,24 @@ final class PageClient implements AutoCloseable {
     }
   }
 
+  private Map<Long, String> of(JsonNode data) {
+    return steps.computeIfAbsent(data.get("run").textValue(), run -> new TreeMap<>());
+  }
+
   synchronized String lastId() {
     return lastId;
   }
 
-  /** Cells of the steps told, as they came. */
+  /** Cells of the steps told, as they came, of a client of one run. */
   synchronized Map<Long, String> steps() {
-    return new TreeMap<>(steps);
+    Map<Long, String> told = new TreeMap<>();
+    steps.values().forEach(told::putAll);
+    return told;
+  }
+
+  /** Cells of the steps told of a run. */
+  synchronized Map<Long, String> steps(String run) {
+    return new TreeMap<>(steps.getOrDefault(run, Map.of()));
   }
 
   /** Kinds of the events told, but for pulses. */

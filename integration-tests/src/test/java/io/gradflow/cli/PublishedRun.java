@@ -8,6 +8,8 @@ import io.gradflow.core.norm.ClosedBy;
 import io.gradflow.core.norm.NormColumns;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
+import io.gradflow.core.norm.StepSignals;
+import io.gradflow.core.shard.Histograms;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.LayerKind;
 import io.gradflow.core.shard.Manifest;
@@ -15,10 +17,12 @@ import io.gradflow.core.shard.MeshAxis;
 import io.gradflow.core.shard.Placement;
 import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.Stage;
+import io.gradflow.core.signal.Octaves;
 import io.gradflow.schema.Codec;
 import io.gradflow.schema.Codecs;
 import io.gradflow.schema.Encoded;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -97,7 +101,38 @@ final class PublishedRun implements AutoCloseable {
     return this;
   }
 
+  /** A step in which the elements of every layer are in these octaves. */
+  PublishedRun histogram(long number, Octaves octaves) {
+    List<Octaves> layers = Collections.nCopies(manifest.layerCount(), octaves);
+    return publish(
+        Codecs.STEPS,
+        step(
+            1,
+            number,
+            2,
+            new StepSignals(
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                Histograms.of(layers),
+                null,
+                null)));
+  }
+
   Step step(long attempt, long number, long revision) {
+    return step(attempt, number, revision, null);
+  }
+
+  private Step step(long attempt, long number, long revision, StepSignals signals) {
     int layers = manifest.layerCount();
     double[] norms = new double[layers];
     Arrays.fill(norms, 1.0 + number);
@@ -121,7 +156,7 @@ final class PublishedRun implements AutoCloseable {
         null,
         new StepScalars(0.5, null, new double[] {0.1}, null, false, null, null, 32),
         List.of(),
-        null);
+        signals);
   }
 
   PublishedRun alert(String incidentId, int transition, Alert.State state) {

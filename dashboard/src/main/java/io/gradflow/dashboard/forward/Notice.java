@@ -1,5 +1,6 @@
 package io.gradflow.dashboard.forward;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.incident.Alert.Suspect;
@@ -66,7 +67,7 @@ record Notice(
 
   /** Alertmanager's form; times are not in its future, whatever the clocks. */
   ObjectNode json(long nowMs) {
-    ObjectNode node = AlertJson.object();
+    ObjectNode node = JsonNodeFactory.instance.objectNode();
     long ends = Math.min(nowMs, endsAt.orElse(nowMs));
     ObjectNode named = node.putObject("labels");
     labels.forEach(named::put);

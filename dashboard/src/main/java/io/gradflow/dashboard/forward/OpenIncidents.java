@@ -132,7 +132,7 @@ final class OpenIncidents implements Outbox {
     sent.forEach(incident -> alerts.add(incident.notice.json(nowMs)));
     long news = sent.stream().filter(incident -> incident.waitingSince != null).count();
     return Optional.of(
-        new Parcel(AlertJson.text(alerts), Optional.empty(), endedSent + Math.toIntExact(news)));
+        new Parcel(alerts.toString(), Optional.empty(), endedSent + Math.toIntExact(news)));
   }
 
   @Override

@@ -1,10 +1,14 @@
 package io.gradflow.dashboard.forward;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.gradflow.core.Origin;
 import io.gradflow.core.incident.Alert;
+import io.gradflow.dashboard.alert.AlertJson;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /** Each transition once and in order, one a request. */
@@ -42,8 +46,17 @@ final class WebhookQueue implements Outbox {
     return Optional.ofNullable(queue.peek())
         .map(
             first ->
-                new Parcel(
-                    AlertJson.webhook(first.alert, links), Optional.of(first.alert.alertId()), 1));
+                new Parcel(body(first.alert).toString(), Optional.of(first.alert.alertId()), 1));
+  }
+
+  private ObjectNode body(Alert alert) {
+    ObjectNode body = JsonNodeFactory.instance.objectNode();
+    body.put("version", 1)
+        .put("event", alert.state().name().toLowerCase(Locale.ROOT))
+        .put("page", links.incident(alert).orElse(null))
+        .put("runbook", links.runbook(alert).orElse(null))
+        .set("alert", AlertJson.of(alert));
+    return body;
   }
 
   @Override

@@ -18,6 +18,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.EnumMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -63,6 +64,7 @@ public final class PageMetrics {
           "void-rule");
 
   private final PrometheusRegistry registry = new PrometheusRegistry();
+  private final Set<String> names = new HashSet<>();
   private final PrometheusTextFormatWriter writer = PrometheusTextFormatWriter.create();
   private final AtomicInteger clients = new AtomicInteger();
   private final Counter alerts;
@@ -84,18 +86,23 @@ public final class PageMetrics {
   public PageMetrics(LiveRuns live, OfRuns ofRuns) {
     alerts =
         counter(
-            "gradflow_alerts", "Alerts read, each transition once.", "kind", "severity", "state");
-    steps = counter("gradflow_steps", "Steps read; revisions of a step count once.", "closed_by");
-    deadLetters = counter("gradflow_dead_letters", "Dead letters read.", "reason");
-    records = counter("gradflow_dashboard_records", "Records read.", "topic");
+            "gradflow_alerts_total",
+            "Alerts read, each transition once.",
+            "kind",
+            "severity",
+            "state");
+    steps =
+        counter("gradflow_steps_total", "Steps read; revisions of a step count once.", "closed_by");
+    deadLetters = counter("gradflow_dead_letters_total", "Dead letters read.", "reason");
+    records = counter("gradflow_dashboard_records_total", "Records read.", "topic");
     unreadable =
         counter(
-            "gradflow_dashboard_unreadable",
+            "gradflow_dashboard_unreadable_total",
             "Records that could not be decoded, passed over.",
             "topic");
     lag =
         Histogram.builder()
-            .name("gradflow_pipeline_lag_seconds")
+            .name(named("gradflow_pipeline_lag_seconds"))
             .help("Time from a step's first shard in the broker to the step in gradient-steps.")
             .classicOnly()
             .classicUpperBounds(LAG_SECONDS)
@@ -110,14 +117,24 @@ public final class PageMetrics {
     }
   }
 
+  /** The names of all metrics, those of single runs among them. */
+  public static Set<String> metricNames() {
+    return Set.copyOf(new PageMetrics(new LiveRuns(0), OfRuns.LATEST).names);
+  }
+
+  private String named(String name) {
+    names.add(name);
+    return name;
+  }
+
   private Counter counter(String name, String help, String... labels) {
-    return Counter.builder().name(name).help(help).labelNames(labels).register(registry);
+    return Counter.builder().name(named(name)).help(help).labelNames(labels).register(registry);
   }
 
   private void gauge(
       String name, String help, Consumer<GaugeWithCallback.Callback> callback, String... labels) {
     GaugeWithCallback.builder()
-        .name(name)
+        .name(named(name))
         .help(help)
         .labelNames(labels)
         .callback(callback)

@@ -113,13 +113,21 @@ final class Access {
         one.getBytes(StandardCharsets.UTF_8), other.getBytes(StandardCharsets.UTF_8));
   }
 
+  /** Whether the browser speaks TLS: to this server, or to a proxy before it on this machine. */
+  private boolean isEncrypted(HttpExchange exchange) {
+    return scheme == Scheme.HTTPS
+        || (exchange.getRemoteAddress().getAddress().isLoopbackAddress()
+            && "https"
+                .equalsIgnoreCase(exchange.getRequestHeaders().getFirst("X-Forwarded-Proto")));
+  }
+
   /** The header that gives a browser its session. */
-  String sessionCookie() {
+  String sessionCookie(HttpExchange exchange) {
     return COOKIE
         + "="
         + session.orElseThrow()
         + "; Path=/; HttpOnly; SameSite=Strict"
-        + (scheme == Scheme.HTTPS ? "; Secure" : "");
+        + (isEncrypted(exchange) ? "; Secure" : "");
   }
 
   /** Refuses a write that a page of another site could have sent. */
@@ -133,8 +141,7 @@ final class Access {
     }
     String origin = exchange.getRequestHeaders().getFirst("Origin");
     String own =
-        scheme.name().toLowerCase(Locale.ROOT)
-            + "://"
+        (isEncrypted(exchange) ? "https://" : "http://")
             + exchange.getRequestHeaders().getFirst("Host");
     if (origin != null && !origin.equalsIgnoreCase(own)) {
       throw new Refused(403, "expected a request of this server's own page, got another's");

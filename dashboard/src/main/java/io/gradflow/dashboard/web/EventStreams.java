@@ -247,12 +247,12 @@ final class EventStreams implements AutoCloseable {
       } else if (change instanceof Change.Alerted alerted) {
         event(
             "incident",
-            lane,
-            out ->
-                LiveJson.incident(
-                    out,
-                    alerted.incident(),
-                    LiveRuns.similar(alerted.incident(), live.recentIncidents())));
+            Json.bytes(
+                out ->
+                    LiveJson.incident(
+                        out,
+                        alerted.incident(),
+                        LiveRuns.similar(alerted.incident(), live.recentIncidents()))));
       } else if (change instanceof Change.Happened happened) {
         event("event", lane, out -> LiveJson.event(out, happened.event()));
       } else if (change instanceof Change.Described described) {

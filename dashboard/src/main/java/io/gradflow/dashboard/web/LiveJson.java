@@ -1,12 +1,14 @@
 package io.gradflow.dashboard.web;
 
 import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.databind.JsonNode;
 import io.gradflow.core.detect.Rule;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.core.incident.Feedback;
 import io.gradflow.core.shard.Layer;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
+import io.gradflow.dashboard.alert.AlertJson;
 import io.gradflow.dashboard.live.Cells;
 import io.gradflow.dashboard.live.IncidentRow;
 import io.gradflow.dashboard.live.LiveStream;
@@ -19,6 +21,7 @@ import java.util.Base64;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /** How the page is told of runs, steps and incidents. */
 final class LiveJson {
@@ -223,100 +226,23 @@ final class LiveJson {
   }
 
   /**
-   * An incident, as fields.
+   * An incident.
    *
    * @param similar to it
    */
   static void incident(JsonGenerator out, IncidentRow row, Collection<IncidentRow> similar)
       throws IOException {
-    Alert alert = row.alert();
-    out.writeStringField("alertId", alert.alertId());
-    out.writeStringField("incidentId", alert.incidentId());
-    out.writeNumberField("transition", alert.transition());
-    out.writeNumberField("attempt", alert.attempt());
-    out.writeStringField("state", alert.state().name());
-    out.writeStringField("kind", alert.kind().name());
-    out.writeStringField("severity", alert.severity().name());
-    out.writeNumberField("openedStep", alert.openedStep());
-    out.writeNumberField("lastStep", alert.lastStep());
-    out.writeNumberField("onsetStep", alert.onsetStep());
-    Json.whole(out, "resolvedStep", alert.resolvedStep());
-    out.writeStringField("rootLayer", alert.rootLayer());
-    Json.whole(out, "rootRank", alert.rootRank());
-    out.writeStringField("host", alert.host());
-    out.writeStringField("device", alert.device());
-    Json.array(
-        out,
-        "suspects",
-        alert.suspects(),
-        suspect ->
-            Json.object(
-                out,
-                () -> {
-                  out.writeStringField("layer", suspect.layer());
-                  Json.whole(out, "rank", suspect.rank());
-                  Json.number(out, "score", suspect.score());
-                  out.writeStringField("host", suspect.host());
-                  out.writeStringField("device", suspect.device());
-                }));
-    Json.array(
-        out,
-        "chain",
-        alert.chain(),
-        link ->
-            Json.object(
-                out,
-                () -> {
-                  out.writeNumberField("step", link.step());
-                  out.writeStringField("kind", link.kind().name());
-                  out.writeStringField("layer", link.layer());
-                  Json.whole(out, "rank", link.rank());
-                  Json.number(out, "observed", link.observed());
-                }));
-    evidence(out, alert.evidence());
-    out.writeStringField("message", alert.message());
-    out.writeStringField("advice", alert.advice());
-    Json.texts(out, "blindSpots", alert.blindSpots());
-    Json.number(out, "confidence", alert.confidence());
-    out.writeNumberField("policyVersion", alert.policyVersion());
-    out.writeBooleanField("timed", alert.timed());
-    out.writeNumberField("detectedAt", alert.detectedAt());
-    context(out, alert.context());
-    verdictOrNull(out, row.verdict());
-    Json.array(out, "similar", similar, other -> similar(out, other));
-  }
-
-  private static void evidence(JsonGenerator out, Alert.Evidence evidence) throws IOException {
-    if (evidence == null) {
-      out.writeNullField("evidence");
-      return;
-    }
     Json.object(
         out,
-        "evidence",
         () -> {
-          Json.number(out, "observed", evidence.observed());
-          Json.number(out, "threshold", evidence.threshold());
-          out.writeStringField("unit", evidence.unit());
-          Json.wholes(out, "tailSteps", evidence.tailSteps());
-          Json.numbers(out, "tail", evidence.tail());
+          out.writeStringField("run", row.alert().runId());
+          for (Map.Entry<String, JsonNode> field : AlertJson.of(row.alert()).properties()) {
+            out.writeFieldName(field.getKey());
+            out.writeTree(field.getValue());
+          }
+          verdictOrNull(out, row.verdict());
+          Json.array(out, "similar", similar, other -> similar(out, other));
         });
-  }
-
-  private static void context(JsonGenerator out, Alert.Context context) throws IOException {
-    out.writeStringField("cause", context.cause() == null ? null : context.cause().name());
-    out.writeStringField("account", context.account());
-    Json.number(out, "lossBefore", context.lossBefore());
-    out.writeFieldName("lossAfter");
-    if (context.lossAfter() == null) {
-      out.writeNull();
-    } else {
-      Json.numberOrWord(out, context.lossAfter());
-    }
-    Json.texts(out, "changes", context.changes());
-    Json.whole(out, "lastGoodStep", context.lastGoodStep());
-    Json.whole(out, "lastCheckpoint", context.lastCheckpoint());
-    out.writeStringField("nextAction", context.nextAction());
   }
 
   private static void similar(JsonGenerator out, IncidentRow row) throws IOException {

@@ -243,15 +243,7 @@ final class Reads {
     return Json.bytes(
         out ->
             Json.array(
-                out,
-                rows,
-                row ->
-                    Json.object(
-                        out,
-                        () -> {
-                          LiveJson.stream(out, of);
-                          LiveJson.incident(out, row, LiveRuns.similar(row, recent));
-                        })));
+                out, rows, row -> LiveJson.incident(out, row, LiveRuns.similar(row, recent))));
   }
 
   byte[] runEvents(RunStream of) {

@@ -22,6 +22,7 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -49,6 +50,7 @@ public final class WebServer implements AutoCloseable {
           "/api/incidents",
           "/api/run-events",
           "/api/events");
+  private static final List<String> READING = List.of("GET", "HEAD");
   private static final Pattern PLAIN_QUERY = Pattern.compile("[A-Za-z0-9%&=._~+*-]*");
 
   private final DashboardOptions options;
@@ -158,7 +160,7 @@ public final class WebServer implements AutoCloseable {
     String path = exchange.getRequestURI().getRawPath();
     path = path == null ? "" : path;
     if (path.equals("/healthz")) {
-      requireMethod(exchange, "GET");
+      requireMethod(exchange, READING);
       return Optional.of(
           new Answer(
               200,
@@ -175,15 +177,15 @@ public final class WebServer implements AutoCloseable {
       }
     }
     if (path.equals("/")) {
-      requireMethod(exchange, "GET");
+      requireMethod(exchange, READING);
       return Optional.of(file(exchange, "index.html"));
     }
     if (path.startsWith("/page/")) {
-      requireMethod(exchange, "GET");
+      requireMethod(exchange, READING);
       return Optional.of(file(exchange, path.substring("/page/".length())));
     }
     if (path.equals("/metrics")) {
-      requireMethod(exchange, "GET");
+      requireMethod(exchange, READING);
       return Optional.of(new Answer(200, PageMetrics.CONTENT_TYPE, metrics.text(), Map.of()));
     }
     return api(exchange, path, query);
@@ -192,7 +194,7 @@ public final class WebServer implements AutoCloseable {
   private Optional<Answer> api(HttpExchange exchange, String path, Query query) throws IOException {
     switch (path) {
       case "/api/feedback", "/api/captures" -> {
-        requireMethod(exchange, "POST");
+        requireMethod(exchange, List.of("POST"));
         return Optional.of(write(exchange, path));
       }
       case "/api/rules" -> {
@@ -208,7 +210,7 @@ public final class WebServer implements AutoCloseable {
           access.requireOwnPage(exchange);
           return Optional.of(Answer.json(control.act(body(exchange))));
         }
-        requireMethod(exchange, "GET");
+        requireMethod(exchange, READING);
         return Optional.of(Answer.json(control.state()));
       }
       default -> {}
@@ -216,12 +218,13 @@ public final class WebServer implements AutoCloseable {
     if (!READS.contains(path)) {
       throw new Refused(404, "expected a path of the page, got another");
     }
-    requireMethod(exchange, "GET");
     if (path.equals("/api/events")) {
+      requireMethod(exchange, List.of("GET"));
       String after = exchange.getRequestHeaders().getFirst("Last-Event-ID");
       events.serve(exchange, query.streams(), after == null ? query.text("after") : after);
       return Optional.empty();
     }
+    requireMethod(exchange, READING);
     return Optional.of(
         switch (path) {
           case "/api/status" -> Answer.json(status());
@@ -237,11 +240,10 @@ public final class WebServer implements AutoCloseable {
         });
   }
 
-  private static void requireMethod(HttpExchange exchange, String method) {
-    String got = exchange.getRequestMethod();
-    if (!got.equals(method) && !(method.equals("GET") && got.equals("HEAD"))) {
-      exchange.getResponseHeaders().set("Allow", method.equals("GET") ? "GET, HEAD" : method);
-      throw new Refused(405, "expected method " + method + ", got another");
+  private static void requireMethod(HttpExchange exchange, List<String> methods) {
+    if (!methods.contains(exchange.getRequestMethod())) {
+      exchange.getResponseHeaders().set("Allow", String.join(", ", methods));
+      throw new Refused(405, "expected method " + methods.get(0) + ", got another");
     }
   }
 
@@ -308,12 +310,20 @@ public final class WebServer implements AutoCloseable {
             .orElseThrow(() -> new Refused(404, "expected a file of the page, got another"));
     boolean zipped = file.gzipped() != null && takesGzip(exchange);
     Answer answer =
-        file.tag().equals(exchange.getRequestHeaders().getFirst("If-None-Match"))
+        hasAlready(exchange, file.tag())
             ? Answer.nothing(304)
             : new Answer(200, file.type(), zipped ? file.gzipped() : file.plain(), Map.of());
     answer = answer.with("ETag", file.tag()).with("Vary", "Accept-Encoding");
     answer = answer.with("Cache-Control", "no-cache");
     return zipped && answer.status() == 200 ? answer.with("Content-Encoding", "gzip") : answer;
+  }
+
+  /** Whether the client has what bears a tag; on its way the tag may have become a weak one. */
+  private static boolean hasAlready(HttpExchange exchange, String tag) {
+    return exchange.getRequestHeaders().getOrDefault("If-None-Match", List.of()).stream()
+        .flatMap(line -> Stream.of(line.split(",", -1)))
+        .map(String::strip)
+        .anyMatch(known -> known.equals("*") || known.equals(tag) || known.equals("W/" + tag));
   }
 
   private static boolean takesGzip(HttpExchange exchange) {
@@ -337,12 +347,12 @@ public final class WebServer implements AutoCloseable {
       throws IOException {
     if (path.equals("/login") && exchange.getRequestMethod().equals("POST")) {
       String given = Query.of(new String(bytes(exchange), StandardCharsets.UTF_8)).text("token");
-      return Optional.of(access.isToken(given) ? welcome("") : form());
+      return Optional.of(access.isToken(given) ? welcome(exchange, "") : form());
     }
     if (path.equals("/") && query.text("token") != null) {
       return Optional.of(
           access.isToken(query.text("token"))
-              ? welcome(withoutToken(exchange.getRequestURI().getRawQuery()))
+              ? welcome(exchange, withoutToken(exchange.getRequestURI().getRawQuery()))
               : form());
     }
     if (access.isAllowed(exchange)) {
@@ -356,9 +366,9 @@ public final class WebServer implements AutoCloseable {
                 .with("WWW-Authenticate", "Bearer"));
   }
 
-  private Answer welcome(String query) {
+  private Answer welcome(HttpExchange exchange, String query) {
     return Answer.nothing(303)
-        .with("Set-Cookie", access.sessionCookie())
+        .with("Set-Cookie", access.sessionCookie(exchange))
         .with("Location", query.isEmpty() ? "/" : "/?" + query);
   }
 

@@ -142,7 +142,7 @@ export function runbookOf(runbook, kind) {
 
 /**
  * The picture of an incident's evidence in a box of width × height: lines of consecutive known
- * values, marks for what is not finite, and where the threshold lies.
+ * values, marks for what is infinite, and where the threshold lies. NaN says that there was no value.
  *
  * @return {lines: [[[x, y], …], …], marks: [[x, text], …], threshold: y|null, outside: bool};
  *     outside is true if the threshold is too far off to be in the picture
@@ -173,7 +173,7 @@ export function sparkline(tail, threshold, width, height) {
       line.push([x(i), y(v)]);
     } else {
       line = null;
-      if (v !== null) marks.push([x(i), Number.isNaN(v) ? 'NaN' : 'Inf']);
+      if (v === Infinity || v === -Infinity) marks.push([x(i), 'Inf']);
     }
   });
   return { lines, marks, threshold: known && !outside ? y(threshold) : null, outside };

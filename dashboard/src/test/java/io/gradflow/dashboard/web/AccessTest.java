@@ -3,53 +3,24 @@ package io.gradflow.dashboard.web;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.gradflow.core.norm.Step;
-import io.gradflow.core.shard.Manifest;
 import io.gradflow.dashboard.DashboardOptions;
 import io.gradflow.dashboard.DemoControl;
-import io.gradflow.dashboard.live.LiveRuns;
-import io.gradflow.dashboard.live.ManifestPlace;
-import io.gradflow.dashboard.live.Recorded;
-import io.gradflow.dashboard.live.RunStream;
-import io.gradflow.dashboard.live.StepRow;
-import io.gradflow.dashboard.metrics.PageMetrics;
 import java.io.IOException;
 import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.Socket;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** Who is answered what over HTTP, by a real server that knows no run. */
 class AccessTest {
   private static final String TOKEN = "a token of this page";
-  private WebServer web;
+  private static final Duration PATIENCE = Duration.ofSeconds(5);
+  private TestServer server;
   private int port;
-
-  /** Topics that hold nothing. */
-  private record Empty() implements Recorded {
-    @Override
-    public void steps(RunStream of, List<StepRow> rows, Consumer<Step> each) {}
-
-    @Override
-    public List<StepRow> rows(
-        RunStream of, long attempt, long before, long from, long to, int most) {
-      return List.of();
-    }
-
-    @Override
-    public Optional<Manifest> manifest(ManifestPlace place) {
-      return Optional.empty();
-    }
-  }
 
   /** A training that has ended. */
   private record Ended() implements DemoControl {
@@ -70,58 +41,27 @@ class AccessTest {
   }
 
   private void start(Optional<String> token) throws IOException {
-    DashboardOptions options =
-        new DashboardOptions(
-            "127.0.0.1:1",
-            Map.of(),
-            Optional.empty(),
-            new InetSocketAddress(InetAddress.getLoopbackAddress(), 0),
-            Set.of("page.example"),
-            token,
-            Optional.empty(),
-            DashboardOptions.Writes.REFUSED,
-            "",
-            PageMetrics.OfRuns.NONE,
-            DashboardOptions.Limits.USUAL,
-            Optional.of(new Ended()));
-    LiveRuns live = new LiveRuns(1 << 20);
-    var server = Sockets.bind(options);
-    web =
-        new WebServer(
-            server,
-            options,
-            "test",
-            live,
-            new Empty(),
-            Optional.empty(),
-            new PageMetrics(live, PageMetrics.OfRuns.NONE),
-            Duration.ofSeconds(5));
-    web.start();
-    port = server.getAddress().getPort();
+    server = TestServer.start(options(token, InetAddress.getLoopbackAddress()), PATIENCE);
+    port = server.port();
+  }
+
+  private static DashboardOptions options(Optional<String> token, InetAddress listen) {
+    return TestServer.options(
+        listen, token, Optional.empty(), DashboardOptions.Limits.USUAL, Optional.of(new Ended()));
   }
 
   @AfterEach
   void stop() {
-    web.close();
+    server.close();
   }
 
-  /** The whole answer to a request as it stands. */
   private String ask(String request, String... headers) throws IOException {
-    return send("localhost:" + port, request, "", headers);
+    return server.ask(request, headers);
   }
 
   private String send(String host, String request, String body, String... headers)
       throws IOException {
-    try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), port)) {
-      StringBuilder text = new StringBuilder(request + " HTTP/1.1\r\nConnection: close\r\n");
-      text.append("Host: ").append(host).append("\r\n");
-      for (String header : headers) {
-        text.append(header).append("\r\n");
-      }
-      text.append("Content-Length: ").append(body.length()).append("\r\n\r\n").append(body);
-      socket.getOutputStream().write(text.toString().getBytes(StandardCharsets.US_ASCII));
-      return new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    }
+    return server.send(host, request, body, headers);
   }
 
   @Test
@@ -221,25 +161,39 @@ class AccessTest {
   }
 
   @Test
+  void aProxyOnThisMachineMaySpeakTlsInTheServersPlace() throws IOException {
+    start(Optional.of(TOKEN));
+    String proxied = "X-Forwarded-Proto: https";
+    String welcome = send("page.example", "POST /login", "token=a+token+of+this+page", proxied);
+    assertThat(welcome).contains("SameSite=Strict; Secure\r\n");
+    assertThat(send("page.example", "POST /login", "token=a+token+of+this+page"))
+        .contains("SameSite=Strict\r\n");
+    String strike = "{\"action\":\"strike\",\"scenario\":\"x\"}";
+    String[] headers = {
+      "Authorization: Bearer " + TOKEN,
+      "Content-Type: application/json",
+      "X-Gradflow: page",
+      "Origin: https://page.example",
+      proxied
+    };
+    assertThat(send("page.example", "POST /api/demo", strike, headers)).startsWith("HTTP/1.1 409");
+    assertThat(send("page.example", "POST /api/demo", strike, Arrays.copyOf(headers, 4)))
+        .startsWith("HTTP/1.1 403");
+  }
+
+  @Test
   void optionsThatExposeThePageAreRefusedInOneLine() throws IOException {
     start(Optional.empty());
-    assertThatThrownBy(
-            () ->
-                new DashboardOptions(
-                    "127.0.0.1:1",
-                    Map.of(),
-                    Optional.empty(),
-                    new InetSocketAddress(InetAddress.getByName("0.0.0.0"), 0),
-                    Set.of(),
-                    Optional.of(TOKEN),
-                    Optional.empty(),
-                    DashboardOptions.Writes.REFUSED,
-                    "",
-                    PageMetrics.OfRuns.NONE,
-                    DashboardOptions.Limits.USUAL,
-                    Optional.empty()))
+    InetAddress all = InetAddress.getByName("0.0.0.0");
+    assertThatThrownBy(() -> options(Optional.of(TOKEN), all))
         .hasMessage(
             "listen address 0.0.0.0: expected a token and a certificate, for others can reach it,"
                 + " got no certificate: give both, or listen on 127.0.0.1");
+    assertThatThrownBy(() -> options(Optional.empty(), all))
+        .hasMessage(
+            "listen address 0.0.0.0: expected a token and a certificate, for others can reach it,"
+                + " got no token: give both, or listen on 127.0.0.1");
+    assertThatThrownBy(() -> options(Optional.of("short"), InetAddress.getLoopbackAddress()))
+        .hasMessage("token: expected 16 characters or more, got 5");
   }
 }

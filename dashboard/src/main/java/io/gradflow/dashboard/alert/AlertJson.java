@@ -1,44 +1,22 @@
-package io.gradflow.dashboard.forward;
+package io.gradflow.dashboard.alert;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.gradflow.core.incident.Alert;
-import java.util.Locale;
 
-/** Alerts as JSON. Numbers that are not finite are the texts "NaN", "Infinity", "-Infinity". */
-final class AlertJson {
+/** Alerts as JSON, the same for the page and for webhooks. */
+public final class AlertJson {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private AlertJson() {}
 
-  static ObjectNode object() {
-    return JSON.createObjectNode();
-  }
-
-  static String text(JsonNode node) {
-    try {
-      return JSON.writeValueAsString(node);
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  /** What a webhook is told of a transition. */
-  static String webhook(Alert alert, Links links) {
-    ObjectNode node = object();
-    node.put("version", 1);
-    node.put("event", alert.state().name().toLowerCase(Locale.ROOT));
-    node.put("page", links.incident(alert).orElse(null));
-    node.put("runbook", links.runbook(alert).orElse(null));
-    node.set("alert", of(alert));
-    return text(node);
-  }
-
-  /** The whole alert, with the names of GradientAlert.avsc. */
-  static ObjectNode of(Alert alert) {
-    ObjectNode node = object();
+  /**
+   * The whole alert, with the names of GradientAlert.avsc; what is unknown is null. Numbers that
+   * are not finite become the texts "NaN", "Infinity" and "-Infinity" where an ObjectMapper writes
+   * them.
+   */
+  public static ObjectNode of(Alert alert) {
+    ObjectNode node = JSON.createObjectNode();
     node.put("alertId", alert.alertId())
         .put("incidentId", alert.incidentId())
         .put("transition", alert.transition())

@@ -1,0 +1,2 @@
+/** Alerts as they leave the page and the forwarder. */
+package io.gradflow.dashboard.alert;
