@@ -76,7 +76,7 @@ public final class LiveStream {
     lastAt = Math.max(lastAt, origin.timestamp());
     manifest = place.isWhole() ? place : manifest;
     Stages fresh = window.stages().by(manifests);
-    if (fresh.id() != window.stages().id() && fresh.goesOnFrom(window.stages())) {
+    if (fresh.goesOnFrom(window.stages())) {
       window.lay(fresh);
     }
     if (manifests.size() > MOST_MANIFESTS) {

@@ -132,8 +132,9 @@ public final class Stages {
 
   /** Whether all stages of another are among these, so that its steps can be shown among these. */
   boolean goesOnFrom(Stages before) {
-    return !before.places.isEmpty()
-        && before.places.stream().allMatch(place -> indexOf(place) >= 0);
+    return before.places.isEmpty()
+        ? has(before.id)
+        : before.places.stream().allMatch(place -> indexOf(place) >= 0);
   }
 
   /** Whether its last manifest came before the last one of another. */
@@ -149,28 +150,28 @@ public final class Stages {
    * The row of a step with one more record.
    *
    * @param held what is shown of the step and attempt; null if nothing is
-   * @return {@code held} itself if the record says nothing new: each stage has its own revisions
+   * @return null if the record says nothing new: each stage has its own revisions
    */
   StepRow with(StepRow held, StepRow record) {
     Integer at = isSplit() ? indices.get(record.manifestId()) : null;
     if (at == null) {
-      return held != null && held.revision() >= record.revision() ? held : record;
+      return held != null && held.revision() >= record.revision() ? null : record;
     }
     StepRow[] rows = held == null ? new StepRow[places.size()] : rows(held);
     if (rows[at] != null && rows[at].revision() >= record.revision()) {
-      return held;
+      return null;
     }
     rows[at] = record;
     return joined(rows);
   }
 
-  /** A row that was laid out otherwise; itself if it is of another model. */
+  /** A row that was laid out otherwise; null if it stays as it is. */
   StepRow laid(StepRow row) {
     if (!isSplit() || row.manifestId() == id) {
-      return row;
+      return null;
     }
     StepRow[] rows = rows(row);
-    return Arrays.stream(rows).allMatch(Objects::isNull) ? row : joined(rows);
+    return Arrays.stream(rows).allMatch(Objects::isNull) ? null : joined(rows);
   }
 
   private StepRow[] rows(StepRow row) {

@@ -66,9 +66,12 @@ public final class StepWindow {
   /** Lays the rows out for other stages; rows of another model stay as they are. */
   public void lay(Stages fresh) {
     stages = fresh;
+    if (!fresh.isSplit()) {
+      return;
+    }
     for (StepRow row : List.copyOf(byStep.values())) {
       StepRow laid = fresh.laid(row);
-      if (laid != row) {
+      if (laid != null) {
         remove(row);
         put(laid);
       }
@@ -112,7 +115,7 @@ public final class StepWindow {
     }
     StepRow before = held != null && held.attempt() == row.attempt() ? held : null;
     StepRow shown = stages.with(before, row);
-    if (shown == before) {
+    if (shown == null) {
       return false;
     }
     if (begins) {

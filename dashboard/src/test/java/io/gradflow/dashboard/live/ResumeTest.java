@@ -158,7 +158,7 @@ class ResumeTest {
   }
 
   private static Step step(long attempt, long number, long revision) {
-    return TestSteps.step(attempt, number, revision, Math.pow(2, revision));
+    return TestSteps.step(attempt, number, revision, Math.pow(2, (double) revision));
   }
 
   private static LiveRuns server(long bytes, List<Step> topic, int from, int to) {

@@ -107,6 +107,17 @@ class StagesTest {
   }
 
   @Test
+  void aManifestIsWhereItWasPublishedLast() {
+    step(TestSteps.ofStage(0, 1, 0, 5));
+    assertThat(stages().places()).as("not read yet").isEmpty();
+    manifest(TestSteps.manifest(0, 1));
+    manifest(TestSteps.manifest(1, 1));
+    manifest(TestSteps.manifest(0, 2));
+    assertThat(stages().places()).extracting(place -> place.offsets()[0]).containsExactly(3L, 2L);
+    assertThat(row(0).cells()).containsExactly(FIVE, FIVE, NONE, NONE);
+  }
+
+  @Test
   void aModelThatIsCutOtherwiseBeginsAgain() {
     manifest(TestSteps.manifest(0, 1));
     manifest(TestSteps.manifest(1, 1));

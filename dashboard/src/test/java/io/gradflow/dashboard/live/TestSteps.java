@@ -37,7 +37,7 @@ final class TestSteps {
   /** What one stage of a pipeline says, all its norms being 2^revision. */
   static Step ofStage(int stage, long attempt, long number, long revision) {
     double[] norms = new double[LAYERS];
-    Arrays.fill(norms, Math.pow(2, revision));
+    Arrays.fill(norms, Math.pow(2, (double) revision));
     return part(100 + stage, attempt, number, revision, 0, 1, 0, null, norms);
   }
 
