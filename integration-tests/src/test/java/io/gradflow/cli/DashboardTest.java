@@ -1,6 +1,7 @@
 package io.gradflow.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -220,6 +221,62 @@ class DashboardTest {
             .isEqualTo(8.0);
         assertThat(PageClient.bytes(page.uri(), "/api/step" + query + "&step=9999").statusCode())
             .isEqualTo(404);
+      }
+    }
+  }
+
+  @Test
+  void stagesOfAPipelineAreOneModel() throws IOException {
+    String query = "?run=staged";
+    try (PublishedRun input = PublishedRun.stage(kafka.bootstrapServers(), "staged", 0, 3);
+        PublishedRun output = PublishedRun.stage(kafka.bootstrapServers(), "staged", 1, 2)) {
+      output.begin().flush();
+      input.begin().flush();
+      for (int i = 0; i < 98; i += 14) {
+        input.steps(1, i, i + 13).flush();
+        output.steps(1, i, i + 13).flush();
+      }
+      try (Dashboard page = dashboard(new Limits(64 << 20, 40, 10));
+          PageClient client = PageClient.open(page.uri(), "staged", null)) {
+        JsonNode manifest = PageClient.get(page.uri(), "/api/manifest" + query);
+        assertThat(manifest.get("layers"))
+            .extracting(layer -> layer.get("name").textValue())
+            .containsExactly(
+                "stage0.layer.0</script>",
+                "stage0.layer.1</script>",
+                "stage0.layer.2</script>",
+                "stage1.layer.0</script>",
+                "stage1.layer.1</script>");
+        // The newest steps are in memory, and of those before only a part of what the topic has.
+        JsonNode steps = PageClient.get(page.uri(), "/api/steps" + query + "&from=0&to=99");
+        assertThat(steps.get("step")).hasSize(98);
+        for (int i = 0; i < 98; i++) {
+          assertThat(steps.get("globalNorm").get(i).doubleValue())
+              .isCloseTo(Math.sqrt(5) * (1 + i), within(1e-9));
+        }
+        assertThat(cells(page, query + "&from=0&to=99")).hasSize(98);
+        for (int number : new int[] {7, 80, 97}) {
+          JsonNode step = PageClient.get(page.uri(), "/api/step" + query + "&step=" + number);
+          assertThat(step.at("/norms/l2"))
+              .extracting(JsonNode::doubleValue)
+              .containsOnly(1.0 + number)
+              .hasSize(5);
+        }
+        assertThat(
+                PageClient.get(page.uri(), "/api/histogram" + query + "&layer=4")
+                    .get("name")
+                    .textValue())
+            .isEqualTo("stage1.layer.1</script>");
+        await().atMost(LIMIT).until(() -> client.latest("hello") != null);
+        output.steps(1, 98, 98).flush();
+        await().atMost(LIMIT).until(() -> client.steps().containsKey(98L));
+        assertThat(client.latest("step").get("globalNorm").isNull()).isTrue();
+        input.steps(1, 98, 98).flush();
+        await()
+            .atMost(LIMIT)
+            .until(() -> client.latest("step").get("globalNorm").doubleValue() > 0);
+        assertThat(client.latest("step").get("layers").intValue()).isEqualTo(5);
+        assertThat(client.events()).doesNotContain("reset", "manifest");
       }
     }
   }

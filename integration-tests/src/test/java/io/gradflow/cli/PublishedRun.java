@@ -38,6 +38,17 @@ final class PublishedRun implements AutoCloseable {
   private final Manifest manifest;
 
   PublishedRun(String bootstrapServers, String run, int layers) {
+    this(bootstrapServers, run, manifest(run, layers, "layer.", null));
+  }
+
+  /** What is published of one stage of a pipeline, which two ranks of its own report. */
+  static PublishedRun stage(String bootstrapServers, String run, int stage, int layers) {
+    int[] ranks = {2 * stage, 2 * stage + 1};
+    return new PublishedRun(
+        bootstrapServers, run, manifest(run, layers, "stage" + stage + ".layer.", ranks));
+  }
+
+  private PublishedRun(String bootstrapServers, String run, Manifest manifest) {
     this.producer =
         new KafkaProducer<>(
             Map.of(
@@ -48,10 +59,10 @@ final class PublishedRun implements AutoCloseable {
             new ByteArraySerializer(),
             new ByteArraySerializer());
     this.run = run;
-    this.manifest = manifest(run, layers);
+    this.manifest = manifest;
   }
 
-  private static Manifest manifest(String run, int layers) {
+  private static Manifest manifest(String run, int layers, String names, int[] ranks) {
     return new Manifest(
             run,
             1,
@@ -63,7 +74,7 @@ final class PublishedRun implements AutoCloseable {
             layers,
             2,
             List.of(new MeshAxis("dp_replicate", 2)),
-            List.of(new Reporting(Stage.REDUCED, null, 1)),
+            List.of(new Reporting(Stage.REDUCED, ranks, 1)),
             "mean",
             "float32",
             null,
@@ -74,7 +85,7 @@ final class PublishedRun implements AutoCloseable {
                 .mapToObj(
                     i ->
                         new Layer(
-                            "layer." + i + "</script>",
+                            names + i + "</script>",
                             null,
                             i,
                             LayerKind.WEIGHT,

@@ -93,7 +93,10 @@ public final class LiveRuns {
 
   /** A part of a manifest. */
   public synchronized void manifest(Manifest part, Origin origin) {
-    stream(new RunStream(part.runId(), part.stream())).manifest(part, origin);
+    LiveStream stream = stream(new RunStream(part.runId(), part.stream()));
+    long before = stream.window().bytes();
+    stream.manifest(part, origin);
+    take(stream.window().bytes() - before);
   }
 
   /** Something happened to a run. */
@@ -114,11 +117,15 @@ public final class LiveRuns {
     LiveStream stream = stream(new RunStream(part.id().runId(), part.id().stream()));
     long before = stream.window().bytes();
     boolean first = stream.step(row.get());
-    bytes += stream.window().bytes() - before;
+    take(stream.window().bytes() - before);
+    return first ? row : Optional.empty();
+  }
+
+  private void take(long more) {
+    bytes += more;
     if (bytes > windowBytes) {
       makeRoom();
     }
-    return first ? row : Optional.empty();
   }
 
   private void makeRoom() {

@@ -23,7 +23,7 @@ public final class LiveStream {
   static final int MOST_STEPS = 10_000;
   private static final int MOST_EVENTS = 200;
   private static final int MOST_INCIDENTS = 1_000;
-  private static final int MOST_MANIFESTS = 16;
+  private static final int MOST_MANIFESTS = 256;
   private static final int RATE_STEPS = 50;
   private static final long SILENT_MS = 60_000;
 
@@ -75,33 +75,23 @@ public final class LiveStream {
     manifests.put(part.manifestId(), place);
     lastAt = Math.max(lastAt, origin.timestamp());
     manifest = place.isWhole() ? place : manifest;
+    Stages fresh = window.stages().by(manifests);
+    if (fresh.goesOnFrom(window.stages())) {
+      window.lay(fresh);
+    }
     if (manifests.size() > MOST_MANIFESTS) {
       manifests.remove(manifests.keySet().iterator().next());
     }
   }
 
   /**
-   * A step.
+   * A step, or what one stage of a pipeline says of it.
    *
-   * @return whether it was not there before
+   * @return whether the step was not there before
    */
   boolean step(StepRow row) {
-    StepRow newest = window.newest();
-    if (newest != null && newest.manifestId() != row.manifestId()) {
-      ManifestPlace before = manifests.get(newest.manifestId());
-      ManifestPlace after = manifests.get(row.manifestId());
-      boolean sameLayers =
-          (before != null && after != null)
-              ? after.hasLayersOf(before)
-              : newest.cells().length == row.cells().length;
-      if (!sameLayers) {
-        if (row.attempt() < window.attempt() || isOlder(after, before)) {
-          return false;
-        }
-        window.begin(row.offset());
-        arrivals.clear();
-        firstStep = -1;
-      }
+    if (!window.stages().has(row.manifestId()) && !turnTo(row)) {
+      return false;
     }
     boolean first = window.at(row.step()) == null;
     if (!window.add(row)) {
@@ -124,9 +114,34 @@ public final class LiveStream {
     return first;
   }
 
-  /** Of manifests under which steps come in turns, those of the later one are shown. */
-  private static boolean isOlder(ManifestPlace one, ManifestPlace other) {
-    return one != null && other != null && one.at() < other.at();
+  /**
+   * Makes the window show steps of another manifest: beside what it shows, or instead of it. Of
+   * models whose steps come in turns, the one of the later manifest is shown.
+   *
+   * @return false if what it shows is newer
+   */
+  private boolean turnTo(StepRow row) {
+    Stages shown = window.stages();
+    Stages fresh = Stages.around(row.manifestId(), manifests);
+    StepRow newest = window.newest();
+    boolean bothKnown = !shown.places().isEmpty() && !fresh.places().isEmpty();
+    boolean goesOn =
+        newest == null
+            || (bothKnown ? fresh.goesOnFrom(shown) : newest.cells().length == row.cells().length);
+    if (!goesOn) {
+      // A stage whose manifest has not been read yet has no place among the others.
+      boolean early = shown.isSplit() && fresh.places().isEmpty();
+      if (row.attempt() < window.attempt()
+          || (early && row.attempt() == window.attempt())
+          || fresh.isOlderThan(shown)) {
+        return false;
+      }
+      window.begin(row.offset());
+      arrivals.clear();
+      firstStep = -1;
+    }
+    window.lay(fresh);
+    return true;
   }
 
   void event(RunEvent event, long offset) {
@@ -241,8 +256,7 @@ public final class LiveStream {
   }
 
   private long shownManifest() {
-    ManifestPlace shown = manifest();
-    return shown == null ? 0 : shown.manifestId();
+    return stages().id();
   }
 
   /** The number of the latest verdict. */
@@ -272,16 +286,18 @@ public final class LiveStream {
     return window;
   }
 
-  /** The manifest of the newest step, else the one that came last; null if there is none. */
-  public ManifestPlace manifest() {
-    StepRow newest = window.newest();
-    ManifestPlace ofSteps = newest == null ? null : manifests.get(newest.manifestId());
-    return ofSteps == null || !ofSteps.isWhole() ? manifest : ofSteps;
-  }
-
-  /** A manifest of the run; null if it is not known. */
-  public ManifestPlace manifest(long manifestId) {
-    return manifests.get(manifestId);
+  /**
+   * What the steps are of, else what the manifest that came last is of; without places and with the
+   * id 0 if no whole manifest is known.
+   */
+  public Stages stages() {
+    Stages ofSteps = window.stages();
+    boolean whole =
+        !ofSteps.places().isEmpty() && ofSteps.places().stream().allMatch(ManifestPlace::isWhole);
+    if (whole && window.newest() != null) {
+      return ofSteps;
+    }
+    return manifest == null ? Stages.unknown(0) : Stages.around(manifest.manifestId(), manifests);
   }
 
   /** Incidents and advice in the order of opening. */

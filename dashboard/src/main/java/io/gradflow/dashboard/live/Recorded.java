@@ -21,17 +21,23 @@ public interface Recorded {
     }
   }
 
-  /** The whole of some steps, the first in the topic first; steps that are gone are left out. */
+  /**
+   * The whole of some steps, each of one record or its parts; steps that are gone are left out.
+   *
+   * @param rows none of several stages: those are {@link StepRow#apart}
+   */
   void steps(RunStream of, List<StepRow> rows, Consumer<Step> each);
 
   /**
    * Rows of older steps than a window holds, ascending; the last ones of the span if there are
    * more.
    *
+   * @param stages how their cells are laid out
    * @param attempt the highest that may be among them
-   * @param before where the window begins: the offset of its first record
+   * @param before an offset that all their records lie before
    */
-  List<StepRow> rows(RunStream of, long attempt, long before, long from, long to, int most);
+  List<StepRow> rows(
+      RunStream of, Stages stages, long attempt, long before, long from, long to, int most);
 
   /** A manifest; empty if it is gone. */
   Optional<Manifest> manifest(ManifestPlace place);

@@ -6,7 +6,10 @@ import io.gradflow.core.norm.RankEvidence;
 import io.gradflow.core.norm.Step;
 import io.gradflow.core.norm.StepScalars;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
+import java.util.function.ToDoubleFunction;
 
 /**
  * One step as it is kept: its scalars, a cell for each layer, and where the whole of it lies. NaN
@@ -22,6 +25,8 @@ import java.util.List;
  * @param writtenAt when the broker had the first shard, else when it had the step, ms since the
  *     epoch
  * @param at when the broker had the step, ms since the epoch
+ * @param stages what the stages of a pipeline say of it, without their cells, those that have come;
+ *     empty for a step that is one record
  * @param cells in the order of the layers' indices; see {@link Cells}
  */
 public record StepRow(
@@ -50,7 +55,21 @@ public record StepRow(
     boolean histograms,
     long writtenAt,
     long at,
+    List<Stage> stages,
     short[] cells) {
+
+  /**
+   * What one stage of a pipeline says.
+   *
+   * @param firstLayer where its layers begin among those of the whole
+   * @param layers how many
+   */
+  public record Stage(int firstLayer, int layers, StepRow row) {
+    /** Whether it has a layer of the whole. */
+    public boolean holds(int layer) {
+      return layer >= firstLayer && layer < firstLayer + layers;
+    }
+  }
 
   /** Of everything but the cells, with its place in the maps of a window. */
   private static final int FIXED_BYTES = 400;
@@ -89,6 +108,7 @@ public record StepRow(
         step.signals() != null && step.signals().histograms() != null,
         written == null ? origin.timestamp() : written,
         origin.timestamp(),
+        List.of(),
         Cells.of(step));
   }
 
@@ -135,11 +155,101 @@ public record StepRow(
         parts.stream().anyMatch(StepRow::histograms),
         head.writtenAt,
         parts.stream().mapToLong(StepRow::at).max().orElseThrow(),
+        List.of(),
         cells);
+  }
+
+  /**
+   * The row of a step of several stages: completeness is the least of them, lag and weight the
+   * largest, the global norm is known once all have come, and what only some tell is that of the
+   * first that does.
+   *
+   * @param manifestId of all together
+   * @param stages that have come, in the order of their layers
+   * @param expected how many there are
+   */
+  static StepRow ofStages(long manifestId, List<Stage> stages, int expected, short[] cells) {
+    List<StepRow> rows = stages.stream().map(Stage::row).toList();
+    StepRow head = rows.get(0);
+    StepRow least = Collections.min(rows, Comparator.comparingDouble(StepRow::completeness));
+    double squares = rows.stream().mapToDouble(row -> row.globalNorm * row.globalNorm).sum();
+    return new StepRow(
+        head.step,
+        head.attempt,
+        manifestId,
+        rows.stream().mapToLong(StepRow::revision).max().orElseThrow(),
+        head.partition,
+        rows.stream().mapToLong(StepRow::firstOffset).min().orElseThrow(),
+        rows.stream().mapToLong(StepRow::offset).max().orElseThrow(),
+        least.completeness,
+        least.closedBy,
+        rows.stream().anyMatch(StepRow::late),
+        rows.stream().allMatch(StepRow::finite),
+        rows.size() < expected ? Double.NaN : Math.sqrt(squares),
+        firstKnown(rows, StepRow::loss),
+        firstKnown(rows, StepRow::validationLoss),
+        firstKnown(rows, StepRow::learningRate),
+        firstKnown(rows, StepRow::lossScale),
+        firstKnown(rows, StepRow::clipCoef),
+        rows.stream().mapToDouble(StepRow::weight).max().orElseThrow(),
+        rows.stream().anyMatch(StepRow::skipped),
+        rows.stream().mapToInt(StepRow::missing).sum(),
+        rows.stream().mapToLong(StepRow::dropped).sum(),
+        rows.stream().mapToLong(StepRow::lagMs).max().orElseThrow(),
+        rows.stream().anyMatch(StepRow::histograms),
+        rows.stream().mapToLong(StepRow::writtenAt).min().orElseThrow(),
+        rows.stream().mapToLong(StepRow::at).max().orElseThrow(),
+        stages,
+        cells);
+  }
+
+  private static double firstKnown(List<StepRow> rows, ToDoubleFunction<StepRow> of) {
+    return rows.stream()
+        .mapToDouble(of)
+        .filter(value -> !Double.isNaN(value))
+        .findFirst()
+        .orElse(Double.NaN);
+  }
+
+  /** Its records by stage; of a step that is one record, itself. */
+  public List<Stage> apart() {
+    return stages.isEmpty() ? List.of(new Stage(0, cells.length, this)) : stages;
+  }
+
+  /** The same record with other cells. */
+  StepRow withCells(short[] others) {
+    return new StepRow(
+        step,
+        attempt,
+        manifestId,
+        revision,
+        partition,
+        firstOffset,
+        offset,
+        completeness,
+        closedBy,
+        late,
+        finite,
+        globalNorm,
+        loss,
+        validationLoss,
+        learningRate,
+        lossScale,
+        clipCoef,
+        weight,
+        skipped,
+        missing,
+        dropped,
+        lagMs,
+        histograms,
+        writtenAt,
+        at,
+        List.of(),
+        others);
   }
 
   /** What it takes of memory, in bytes. */
   int bytes() {
-    return FIXED_BYTES + Short.BYTES * cells.length;
+    return FIXED_BYTES * (1 + stages.size()) + Short.BYTES * cells.length;
   }
 }

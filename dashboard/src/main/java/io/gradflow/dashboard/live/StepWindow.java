@@ -2,9 +2,11 @@ package io.gradflow.dashboard.live;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -21,12 +23,21 @@ public final class StepWindow {
   private final NavigableMap<Long, StepRow> byStep = new TreeMap<>();
   private final NavigableMap<Long, StepRow> byOffset = new TreeMap<>();
   private final NavigableMap<Long, Attempt> attempts = new TreeMap<>();
+  private Stages stages = Stages.unknown(0);
   private long floor;
   private long lastOffset = -1;
+
+  /** The highest step of which records were given up, or came before the window. */
+  private long lost = -1;
+
   private long bytes;
 
-  /** Where an attempt begins: its number, its first step, and that step's offset. */
-  private record Attempt(long attempt, long from, long offset) {}
+  /**
+   * Where an attempt begins: its number, its first step, and that step's offset.
+   *
+   * @param manifests of its steps that came
+   */
+  private record Attempt(long attempt, long from, long offset, Set<Long> manifests) {}
 
   /**
    * An empty window.
@@ -42,12 +53,33 @@ public final class StepWindow {
     byStep.clear();
     byOffset.clear();
     attempts.clear();
+    lost = -1;
     bytes = 0;
     floor = offset;
   }
 
+  /** What the rows' cells are of; unknown at first. */
+  public Stages stages() {
+    return stages;
+  }
+
+  /** Lays the rows out for other stages; rows of another model stay as they are. */
+  public void lay(Stages fresh) {
+    stages = fresh;
+    if (!fresh.isSplit()) {
+      return;
+    }
+    for (StepRow row : List.copyOf(byStep.values())) {
+      StepRow laid = fresh.laid(row);
+      if (laid != null) {
+        remove(row);
+        put(laid);
+      }
+    }
+  }
+
   /**
-   * Adds a step.
+   * Adds a record of a step: the step, or what one stage says of it.
    *
    * @return whether it says anything new: false for a lower revision, a repetition, or what a
    *     higher attempt has made void
@@ -60,26 +92,72 @@ public final class StepWindow {
       }
     }
     StepRow held = byStep.get(row.step());
-    if (held != null
-        && (held.attempt() > row.attempt()
-            || (held.attempt() == row.attempt() && held.revision() >= row.revision()))) {
+    if (held != null && held.attempt() > row.attempt()) {
       return false;
     }
     boolean begins = attempts.isEmpty() || attempts.lastKey() < row.attempt();
+    Attempt attempt = attempts.get(row.attempt());
+    if (stages.isSplit() && !isWhole()) {
+      // Where records of others of its stages are gone, it would show less than the topic has:
+      // whoever misses it has to fetch.
+      if (!begins && (attempt == null || (held == null && row.step() <= lost))) {
+        floor = Math.max(floor, row.offset());
+        return false;
+      }
+      if (begins
+          || attempt.manifests().stream()
+              .noneMatch(id -> stages.areOfOneStage(id, row.manifestId()))) {
+        loseBefore(row);
+      }
+    }
+    if (attempt != null) {
+      attempt.manifests().add(row.manifestId());
+    }
+    StepRow before = held != null && held.attempt() == row.attempt() ? held : null;
+    StepRow shown = stages.with(before, row);
+    if (shown == null) {
+      return false;
+    }
     if (begins) {
       List<StepRow> voided = new ArrayList<>(byStep.tailMap(row.step(), true).values());
       voided.forEach(this::remove);
-      attempts.put(row.attempt(), new Attempt(row.attempt(), row.step(), row.offset()));
+      lost = Math.min(lost, row.step() - 1);
+      attempts.put(
+          row.attempt(),
+          new Attempt(
+              row.attempt(), row.step(), row.offset(), new HashSet<>(Set.of(row.manifestId()))));
       if (attempts.size() > MOST_ATTEMPTS) {
         floor = Math.max(floor, attempts.pollFirstEntry().getValue().offset());
       }
     } else if (held != null) {
       remove(held);
     }
+    put(shown);
+    return true;
+  }
+
+  /**
+   * The first step of a stage in an attempt, in a window before which there were steps: what the
+   * stage said of lower ones may lie before the window, so that the window has no such steps.
+   */
+  private void loseBefore(StepRow first) {
+    boolean anew =
+        attempts.values().stream()
+            .flatMap(attempt -> attempt.manifests().stream())
+            .noneMatch(id -> stages.areOfOneStage(id, first.manifestId()));
+    List<StepRow> partly =
+        byStep.headMap(first.step(), false).values().stream()
+            .filter(row -> row.attempt() == first.attempt() || anew)
+            .toList();
+    partly.forEach(this::remove);
+    lost = Math.max(lost, first.step() - 1);
+    floor = partly.isEmpty() ? floor : Math.max(floor, first.offset());
+  }
+
+  private void put(StepRow row) {
     byStep.put(row.step(), row);
     byOffset.put(row.offset(), row);
     bytes += row.bytes();
-    return true;
   }
 
   private void remove(StepRow row) {
@@ -98,6 +176,7 @@ public final class StepWindow {
     for (int i = 0; i < steps && byStep.size() > 1; i++) {
       StepRow oldest = byStep.firstEntry().getValue();
       remove(oldest);
+      lost = Math.max(lost, oldest.step());
       floor = Math.max(floor, oldest.offset());
     }
     return before - bytes;
@@ -156,8 +235,11 @@ public final class StepWindow {
     return byStep.isEmpty() ? null : byStep.firstEntry().getValue();
   }
 
-  /** The lowest offset of the rows kept; a large number if there are none. */
+  /** An offset that all records of older steps lie before; a large number if no row is kept. */
   public long firstOffset() {
+    if (stages.isSplit() && !byStep.isEmpty()) {
+      return byStep.floorEntry(byStep.firstKey() + stages.skew()).getValue().offset();
+    }
     return byOffset.values().stream().mapToLong(StepRow::firstOffset).min().orElse(Long.MAX_VALUE);
   }
 

@@ -9,6 +9,7 @@ import io.gradflow.dashboard.live.PartRows;
 import io.gradflow.dashboard.live.Reading;
 import io.gradflow.dashboard.live.Recorded;
 import io.gradflow.dashboard.live.RunStream;
+import io.gradflow.dashboard.live.Stages;
 import io.gradflow.dashboard.live.StepRow;
 import io.gradflow.dashboard.live.StepWindow;
 import io.gradflow.schema.Codecs;
@@ -19,6 +20,8 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -202,8 +205,8 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
       long end,
       Consumer<Step> each) {
     long first = Math.max(beginning, rows.get(0).firstOffset());
-    List<Step> parts = new ArrayList<>();
     ArrayDeque<StepRow> left = new ArrayDeque<>(rows);
+    Map<StepRow, List<Step>> begun = new LinkedHashMap<>();
     read(
         reader,
         from,
@@ -211,25 +214,33 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
         end,
         READ,
         record -> {
-          while (!left.isEmpty() && left.element().offset() < record.offset()) {
-            left.remove();
-            parts.clear();
+          while (!left.isEmpty() && left.element().firstOffset() <= record.offset()) {
+            begun.put(left.remove(), new ArrayList<>());
           }
-          if (left.isEmpty()) {
-            return false;
+          begun.keySet().removeIf(row -> row.offset() < record.offset());
+          if (!begun.isEmpty()) {
+            decode(reader, of, record).ifPresent(step -> take(step, begun, each));
           }
-          StepRow row = left.element();
-          if (record.offset() >= row.firstOffset()) {
-            decode(reader, of, record).filter(step -> isOf(step, row)).ifPresent(parts::add);
-            if (!parts.isEmpty() && parts.size() == parts.get(0).parts()) {
-              parts.sort(Comparator.comparingInt(Step::part));
-              each.accept(Codecs.STEPS.join(parts));
-              parts.clear();
-              left.remove();
-            }
-          }
-          return !left.isEmpty();
+          return !left.isEmpty() || !begun.isEmpty();
         });
+  }
+
+  /** Takes a record of the rows that have begun, whose records may lie among one another. */
+  private static void take(Step part, Map<StepRow, List<Step>> begun, Consumer<Step> each) {
+    Iterator<Map.Entry<StepRow, List<Step>>> rows = begun.entrySet().iterator();
+    while (rows.hasNext()) {
+      Map.Entry<StepRow, List<Step>> row = rows.next();
+      if (isOf(part, row.getKey())) {
+        List<Step> parts = row.getValue();
+        parts.add(part);
+        if (parts.size() == part.parts()) {
+          parts.sort(Comparator.comparingInt(Step::part));
+          each.accept(Codecs.STEPS.join(parts));
+          rows.remove();
+        }
+        return;
+      }
+    }
   }
 
   private static boolean isOf(Step step, StepRow row) {
@@ -244,7 +255,8 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
   }
 
   @Override
-  public List<StepRow> rows(RunStream of, long attempt, long before, long from, long to, int most) {
+  public List<StepRow> rows(
+      RunStream of, Stages stages, long attempt, long before, long from, long to, int most) {
     return reading(
         reader -> {
           List<PartitionInfo> partitions =
@@ -258,11 +270,13 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
           long beginning = beginning(reader, in);
           long end = Math.min(before, reader.consumer.endOffsets(List.of(in), ANSWER).get(in));
           long wanted = Math.max(from, to - most + 1);
-          long begin = find(reader, in, of, beginning, end, attempt, wanted);
+          long first = Math.max(0, wanted - stages.skew());
+          long begin = find(reader, in, of, beginning, end, attempt, first);
           if (begin < 0) {
             return List.of();
           }
           StepWindow window = new StepWindow(-1);
+          window.lay(stages);
           PartRows parts = new PartRows();
           read(
               reader,
@@ -273,8 +287,10 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
               record -> {
                 Optional<StepRow> row =
                     decode(reader, of, record).flatMap(step -> parts.add(step, origin(record)));
-                row.ifPresent(window::add);
-                return row.isEmpty() || row.get().attempt() < attempt || row.get().step() <= to;
+                row.filter(one -> one.attempt() <= attempt).ifPresent(window::add);
+                return row.isEmpty()
+                    || row.get().attempt() != attempt
+                    || row.get().step() - stages.skew() <= to;
               });
           return window.span(from, to, most);
         });
@@ -301,6 +317,10 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
       }
       // This attempt begins later: the one before it is to be searched.
       Found first = halve(reader, in, of, beginning, high, last, -1);
+      if (at != null && first != null && first.offset() < at.offset()) {
+        // The step itself was not published, or a stage that is behind comes between.
+        return at.offset();
+      }
       high = first == null ? high : first.offset();
       Found previous = lastBefore(reader, in, of, beginning, high);
       if (previous == null || previous.step() < step) {

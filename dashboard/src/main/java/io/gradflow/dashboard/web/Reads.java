@@ -10,9 +10,11 @@ import io.gradflow.dashboard.live.LiveStream;
 import io.gradflow.dashboard.live.ManifestPlace;
 import io.gradflow.dashboard.live.Recorded;
 import io.gradflow.dashboard.live.RunStream;
+import io.gradflow.dashboard.live.Stages;
 import io.gradflow.dashboard.live.StepRow;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -62,10 +64,22 @@ final class Reads {
   }
 
   private Optional<Manifest> whole(RunStream of) {
-    ManifestPlace place = live.look(of, LiveStream::manifest).orElse(null);
-    if (place == null) {
+    Stages stages = live.look(of, LiveStream::stages).orElse(null);
+    if (stages == null || stages.places().isEmpty()) {
       return Optional.empty();
     }
+    List<Manifest> found = new ArrayList<>();
+    for (ManifestPlace place : stages.places()) {
+      Optional<Manifest> one = whole(place);
+      if (one.isEmpty()) {
+        return one;
+      }
+      found.add(one.get());
+    }
+    return Optional.of(stages.joined(found));
+  }
+
+  private Optional<Manifest> whole(ManifestPlace place) {
     synchronized (manifests) {
       Manifest known = manifests.get(place.manifestId());
       if (known != null && known.attempt() == place.attempt()) {
@@ -106,7 +120,8 @@ final class Reads {
   }
 
   /** What memory has of a stream, and where what it has begins. */
-  private record Kept(List<StepRow> rows, StepRow oldest, long before, long attempt) {}
+  private record Kept(
+      List<StepRow> rows, StepRow oldest, Stages stages, long before, long attempt) {}
 
   private List<StepRow> rows(RunStream of, long from, long to, int most) {
     Kept kept =
@@ -116,6 +131,7 @@ final class Reads {
                     new Kept(
                         stream.window().span(from, to, most),
                         stream.window().oldest(),
+                        stream.window().stages(),
                         stream.window().isWhole() ? -1 : stream.window().firstOffset(),
                         stream.window().oldest() == null
                             ? stream.attempt()
@@ -131,7 +147,13 @@ final class Reads {
     }
     List<StepRow> older =
         recorded.rows(
-            of, kept.attempt(), kept.before(), lowest, olderTo, most - kept.rows().size());
+            of,
+            kept.stages(),
+            kept.attempt(),
+            kept.before(),
+            lowest,
+            olderTo,
+            most - kept.rows().size());
     if (older.isEmpty()) {
       return kept.rows();
     }
@@ -142,12 +164,22 @@ final class Reads {
 
   byte[] step(RunStream of, long step) {
     List<StepRow> rows = rows(of, step, step, 1);
-    Step[] found = new Step[1];
-    recorded.steps(of, rows, one -> found[0] = one);
-    if (found[0] == null) {
+    Map<Long, Step> found = new HashMap<>();
+    List<StepRow.Stage> stages = rows.isEmpty() ? List.of() : rows.get(0).apart();
+    recorded.steps(
+        of,
+        stages.stream().map(StepRow.Stage::row).toList(),
+        one -> found.put(one.manifestId(), one));
+    if (found.isEmpty()) {
       throw new Refused(404, "expected a step that gradient-steps still holds, got step " + step);
     }
-    return StepJson.of(rows.get(0), found[0]);
+    return StepJson.of(
+        rows.get(0),
+        stages.stream()
+            .filter(stage -> found.containsKey(stage.row().manifestId()))
+            .map(
+                stage -> new StepJson.Part(stage.firstLayer(), found.get(stage.row().manifestId())))
+            .toList());
   }
 
   byte[] histogram(RunStream of, Query query) {
@@ -161,11 +193,21 @@ final class Reads {
       throw new Refused(
           404, "expected layer of 0 to " + (known - 1) + ", got " + layer + ": see /api/manifest");
     }
+    Map<Long, StepRow.Stage> holders = new HashMap<>();
+    for (StepRow row : thinned) {
+      row.apart().stream()
+          .filter(stage -> stage.holds((int) layer))
+          .forEach(stage -> holders.put(row.step(), stage));
+    }
     TreeMap<Long, Octave> found = new TreeMap<>();
     recorded.steps(
         of,
-        thinned,
-        step -> octave(step, (int) layer).ifPresent(one -> found.put(step.id().step(), one)));
+        holders.values().stream().map(StepRow.Stage::row).toList(),
+        step -> {
+          long number = step.id().step();
+          octave(step, (int) layer - holders.get(number).firstLayer())
+              .ifPresent(one -> found.put(number, one));
+        });
     Layer described =
         manifest
             .filter(one -> layer < one.layers().size())

@@ -13,12 +13,15 @@ final class StepEvents {
   private final Map<Key, byte[]> written = new LinkedHashMap<>();
   private long bytes;
 
-  /** A row of a stream; rows are told apart by where they are in the topic. */
-  private record Key(RunStream of, int partition, long offset) {}
+  /**
+   * A row of a stream; rows are told apart by where they are in the topic, and by what they are
+   * laid out for.
+   */
+  private record Key(RunStream of, int partition, long offset, long manifestId) {}
 
   /** The event's data. */
   synchronized byte[] of(RunStream stream, StepRow row) {
-    Key key = new Key(stream, row.partition(), row.offset());
+    Key key = new Key(stream, row.partition(), row.offset(), row.manifestId());
     byte[] known = written.get(key);
     if (known != null) {
       return known;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.gradflow.core.norm.Step;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -12,6 +13,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -66,6 +68,8 @@ class ResumeTest {
         picture.put(stepped.row().step(), shown(stepped.row()));
       } else if (change instanceof Change.Rewound rewound) {
         picture.tailMap(rewound.from(), true).clear();
+      } else if (change instanceof Change.Described) {
+        fetch(live);
       } else if (change instanceof Change.Reset) {
         resets++;
         fetch(live);
@@ -79,7 +83,11 @@ class ResumeTest {
   }
 
   private static String shown(StepRow row) {
-    return row.attempt() + "/" + row.revision();
+    return row.attempt() + "/" + Arrays.toString(row.cells());
+  }
+
+  private static String shown(Step step) {
+    return step.id().attempt() + "/" + Arrays.toString(Cells.of(step));
   }
 
   private static List<StepRow> window(LiveRuns live) {
@@ -95,6 +103,12 @@ class ResumeTest {
 
   /** The steps that count among records, by the rules as they are written. */
   private static Map<Long, String> model(List<Step> topic) {
+    TreeMap<Long, String> shown = new TreeMap<>();
+    best(topic, topic).forEach((number, step) -> shown.put(number, shown(step)));
+    return shown;
+  }
+
+  private static Map<Long, Step> best(List<Step> among, List<Step> topic) {
     TreeMap<Long, Long> begun = new TreeMap<>();
     Map<Long, Step> best = new HashMap<>();
     for (Step step : topic) {
@@ -102,7 +116,7 @@ class ResumeTest {
         begun.put(step.id().attempt(), step.id().step());
       }
     }
-    for (Step step : topic) {
+    for (Step step : among) {
       boolean isVoid =
           begun.tailMap(step.id().attempt(), false).values().stream()
               .anyMatch(from -> from <= step.id().step());
@@ -116,9 +130,7 @@ class ResumeTest {
         best.put(step.id().step(), step);
       }
     }
-    TreeMap<Long, String> shown = new TreeMap<>();
-    best.forEach((number, step) -> shown.put(number, step.id().attempt() + "/" + step.revision()));
-    return shown;
+    return best;
   }
 
   /** A training that restarts, repeats and corrects. */
@@ -137,12 +149,16 @@ class ResumeTest {
         topic.addAll(List.copyOf(topic.subList(Math.max(0, topic.size() - 8), topic.size())));
       } else if (dice == 2 && next > 0) {
         Step last = topic.get(topic.size() - 1);
-        topic.add(TestSteps.step(last.id().attempt(), last.id().step(), last.revision() + 1, 1));
+        topic.add(step(last.id().attempt(), last.id().step(), last.revision() + 1));
       } else {
-        topic.add(TestSteps.step(attempt, next++, 5, 1));
+        topic.add(step(attempt, next++, 5));
       }
     }
     return topic;
+  }
+
+  private static Step step(long attempt, long number, long revision) {
+    return TestSteps.step(attempt, number, revision, Math.pow(2, (double) revision));
   }
 
   private static LiveRuns server(long bytes, List<Step> topic, int from, int to) {
@@ -204,6 +220,123 @@ class ResumeTest {
       assertThat(steady.resets == 0 ? expected : shown(kept))
           .as("seed %d", seed)
           .isEqualTo(steady.resets == 0 ? steady.picture : shown(kept));
+    }
+    assertThat(resets).as("the sequences reach beyond what is kept").isPositive();
+  }
+
+  /** What the topic has of a pipeline's steps: of each stage its highest revision. */
+  private static Map<Long, String> model(List<Step> topic, int stages) {
+    TreeMap<Long, String> shown = new TreeMap<>();
+    Map<Long, Long> attempts = new HashMap<>();
+    Map<Long, short[]> cells = new HashMap<>();
+    for (int stage = 0; stage < stages; stage++) {
+      long id = TestSteps.manifest(stage, 1).manifestId();
+      List<Step> own = topic.stream().filter(step -> step.manifestId() == id).toList();
+      Map<Long, Step> best = best(own, topic);
+      for (Step step : best.values()) {
+        long number = step.id().step();
+        if (step.id().attempt() > attempts.getOrDefault(number, -1L)) {
+          attempts.put(number, step.id().attempt());
+          cells.put(number, new short[stages * TestSteps.LAYERS]);
+          Arrays.fill(cells.get(number), Cells.NOT_RECEIVED);
+        }
+        if (step.id().attempt() == attempts.get(number)) {
+          System.arraycopy(
+              Cells.of(step), 0, cells.get(number), stage * TestSteps.LAYERS, TestSteps.LAYERS);
+        }
+      }
+    }
+    attempts.forEach(
+        (number, attempt) -> shown.put(number, attempt + "/" + Arrays.toString(cells.get(number))));
+    return shown;
+  }
+
+  /** A training in stages that are now and then ahead of one another. */
+  private static List<Step> stagedTopic(Random random, int stages, int records) {
+    List<Step> topic = new ArrayList<>();
+    long attempt = 1;
+    long[] next = new long[stages];
+    while (topic.size() < records) {
+      int dice = random.nextInt(60);
+      int stage = random.nextInt(stages);
+      long slowest = Arrays.stream(next).min().orElseThrow();
+      if (dice == 0) {
+        attempt++;
+        Arrays.fill(next, Math.max(0, slowest - random.nextInt(12)));
+      }
+      if (dice < 4) {
+        topic.addAll(List.copyOf(topic.subList(Math.max(0, topic.size() - 8), topic.size())));
+      } else if (dice < 8 && !topic.isEmpty()) {
+        Step last = topic.get(topic.size() - 1);
+        topic.add(
+            TestSteps.ofStage(
+                (int) last.manifestId() - 100,
+                last.id().attempt(),
+                last.id().step(),
+                last.revision() + 1));
+      } else if (next[stage] < slowest + 3) {
+        topic.add(TestSteps.ofStage(stage, attempt, next[stage]++, 5));
+      }
+    }
+    return topic;
+  }
+
+  private static LiveRuns staged(long bytes, List<Step> topic, int stages, int from, int to) {
+    LiveRuns live = new LiveRuns(bytes);
+    live.begin(TestSteps.read(ERA, from, from - 1));
+    live.read(
+        () -> {
+          for (int stage = 0; stage < stages; stage++) {
+            live.manifest(TestSteps.manifest(stage, 1), TestSteps.at(stage));
+          }
+        },
+        TestSteps.read(ERA, from, from - 1));
+    feed(live, topic, from, from, to);
+    return live;
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2, 160, 1073741824", "4, 160, 1073741824", "4, 600, 90000"})
+  void whoComesAndGoesSeesEveryStage(int stages, int records, long bytes) {
+    int resets = 0;
+    for (int seed = 0; seed < 200; seed++) {
+      Random random = new Random(seed);
+      List<Step> topic = stagedTopic(random, stages, records);
+      Viewer steady = new Viewer();
+      List<Viewer> comers = List.of(new Viewer(), new Viewer(), new Viewer());
+      int start = 0;
+      LiveRuns live = staged(bytes, topic, stages, 0, 0);
+      for (int at = 0; at < topic.size(); ) {
+        int to = Math.min(topic.size(), at + 1 + random.nextInt(6));
+        if (bytes == ROOMY && random.nextInt(10) == 0) {
+          start = Math.max(start, at - 40 - random.nextInt(60));
+          live = staged(bytes, topic, stages, start, to);
+        } else {
+          feed(live, topic, start, at, to);
+        }
+        at = to;
+        steady.follow(live, Integer.MAX_VALUE);
+        for (Viewer viewer : comers) {
+          if (random.nextInt(4) == 0) {
+            viewer.follow(live, random.nextInt(8) + 1);
+          }
+        }
+      }
+      Map<Long, String> expected = model(topic, stages);
+      Map<Long, String> kept = shown(window(live));
+      assertThat(kept).as("seed %d", seed).isNotEmpty();
+      assertThat(expected).as("seed %d", seed).containsAllEntriesOf(kept);
+      for (Viewer viewer : comers) {
+        viewer.follow(live, Integer.MAX_VALUE);
+        assertThat(viewer.picture).as("seed %d", seed).containsAllEntriesOf(kept);
+        assertThat(expected)
+            .as("seed %d: what was told of older steps", seed)
+            .containsAllEntriesOf(viewer.picture);
+        resets += viewer.resets;
+      }
+      assertThat(steady.resets == 0 ? steady.picture : expected)
+          .as("seed %d", seed)
+          .isEqualTo(expected);
     }
     assertThat(resets).as("the sequences reach beyond what is kept").isPositive();
   }

@@ -10,6 +10,7 @@ import io.gradflow.dashboard.live.LiveRuns;
 import io.gradflow.dashboard.live.ManifestPlace;
 import io.gradflow.dashboard.live.Recorded;
 import io.gradflow.dashboard.live.RunStream;
+import io.gradflow.dashboard.live.Stages;
 import io.gradflow.dashboard.live.StepRow;
 import io.gradflow.dashboard.metrics.PageMetrics;
 import java.io.IOException;
@@ -46,7 +47,7 @@ final class TestServer implements AutoCloseable {
 
     @Override
     public List<StepRow> rows(
-        RunStream of, long attempt, long before, long from, long to, int most) {
+        RunStream of, Stages stages, long attempt, long before, long from, long to, int most) {
       return List.of();
     }
 
