@@ -170,7 +170,9 @@ final class LargeRun implements AutoCloseable {
 
   private <T> void send(Codec<T> codec, T value) {
     for (Encoded record : codec.encode(value)) {
-      producer.send(new ProducerRecord<>(codec.topic().topicName(), record.key(), record.value()));
+      var unused =
+          producer.send(
+              new ProducerRecord<>(codec.topic().topicName(), record.key(), record.value()));
     }
   }
 

@@ -131,14 +131,15 @@ final class PageBench implements Callable<Integer> {
   private void measure(LargeRun run, ProcessHandle server, URI page) throws InterruptedException {
     LongConsumer[] sending = {step -> {}};
     ScheduledExecutorService feed = Executors.newSingleThreadScheduledExecutor();
-    feed.scheduleAtFixedRate(
-        () -> {
-          sending[0].accept(run.next());
-          run.publish();
-        },
-        0,
-        1_000_000_000L / rate,
-        TimeUnit.NANOSECONDS);
+    var unused =
+        feed.scheduleAtFixedRate(
+            () -> {
+              sending[0].accept(run.next());
+              run.publish();
+            },
+            0,
+            1_000_000_000L / rate,
+            TimeUnit.NANOSECONDS);
     try {
       frames(page);
       waits(page, sending);
