@@ -1,11 +1,11 @@
 package io.gradflow.cli;
 
 import io.gradflow.dashboard.Dashboard;
-import io.gradflow.dashboard.DashboardOptions;
-import io.gradflow.dashboard.DashboardOptions.Limits;
-import io.gradflow.dashboard.DashboardOptions.Tls;
-import io.gradflow.dashboard.DashboardOptions.Writes;
 import io.gradflow.dashboard.metrics.PageMetrics;
+import io.gradflow.dashboard.web.DashboardOptions;
+import io.gradflow.dashboard.web.DashboardOptions.Limits;
+import io.gradflow.dashboard.web.DashboardOptions.Tls;
+import io.gradflow.dashboard.web.DashboardOptions.Writes;
 import java.io.IOException;
 import java.io.Reader;
 import java.net.InetAddress;

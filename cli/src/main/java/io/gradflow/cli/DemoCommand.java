@@ -1,7 +1,7 @@
 package io.gradflow.cli;
 
 import io.gradflow.dashboard.Dashboard;
-import io.gradflow.dashboard.DemoControl;
+import io.gradflow.dashboard.web.DemoControl;
 import io.gradflow.training.Fault;
 import io.gradflow.training.Scenario;
 import io.gradflow.training.TrainingPolicy;

@@ -1,6 +1,6 @@
 package io.gradflow.cli;
 
-import io.gradflow.dashboard.DemoControl;
+import io.gradflow.dashboard.web.DemoControl;
 import io.gradflow.training.Scenario;
 import io.gradflow.training.TrainingPolicy;
 import java.time.Duration;

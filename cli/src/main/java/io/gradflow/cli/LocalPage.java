@@ -1,11 +1,11 @@
 package io.gradflow.cli;
 
 import io.gradflow.dashboard.Dashboard;
-import io.gradflow.dashboard.DashboardOptions;
-import io.gradflow.dashboard.DashboardOptions.Limits;
-import io.gradflow.dashboard.DashboardOptions.Writes;
-import io.gradflow.dashboard.DemoControl;
 import io.gradflow.dashboard.metrics.PageMetrics;
+import io.gradflow.dashboard.web.DashboardOptions;
+import io.gradflow.dashboard.web.DashboardOptions.Limits;
+import io.gradflow.dashboard.web.DashboardOptions.Writes;
+import io.gradflow.dashboard.web.DemoControl;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;

@@ -6,6 +6,7 @@ import io.gradflow.dashboard.metrics.PageMetrics;
 import io.gradflow.dashboard.topics.RecordedTopics;
 import io.gradflow.dashboard.topics.Requests;
 import io.gradflow.dashboard.topics.TopicFeed;
+import io.gradflow.dashboard.web.DashboardOptions;
 import io.gradflow.dashboard.web.Sockets;
 import io.gradflow.dashboard.web.WebServer;
 import io.gradflow.schema.WriterSchemas;

@@ -6,7 +6,7 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.gradflow.core.incident.Alert;
 import io.gradflow.dashboard.Dashboard;
-import io.gradflow.dashboard.DashboardOptions;
+import io.gradflow.dashboard.web.DashboardOptions;
 import io.gradflow.schema.Topic;
 import java.nio.file.Path;
 import java.time.Duration;

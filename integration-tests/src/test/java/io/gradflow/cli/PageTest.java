@@ -24,7 +24,7 @@ import io.gradflow.core.shard.Reporting;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.Stage;
 import io.gradflow.dashboard.Dashboard;
-import io.gradflow.dashboard.DashboardOptions;
+import io.gradflow.dashboard.web.DashboardOptions;
 import io.gradflow.schema.Codecs;
 import io.gradflow.trainer.GradientPublisher;
 import io.gradflow.trainer.PublisherOptions;

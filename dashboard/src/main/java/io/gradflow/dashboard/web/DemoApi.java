@@ -1,7 +1,6 @@
 package io.gradflow.dashboard.web;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.gradflow.dashboard.DemoControl;
 
 /** Steers a demo's training. */
 final class DemoApi {

@@ -3,7 +3,6 @@ package io.gradflow.dashboard.web;
 import com.sun.net.httpserver.HttpServer;
 import com.sun.net.httpserver.HttpsConfigurator;
 import com.sun.net.httpserver.HttpsServer;
-import io.gradflow.dashboard.DashboardOptions;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.BindException;

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.sun.net.httpserver.Headers;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
-import io.gradflow.dashboard.DashboardOptions;
 import io.gradflow.dashboard.live.LiveRuns;
 import io.gradflow.dashboard.live.Reading;
 import io.gradflow.dashboard.live.Recorded;

@@ -3,8 +3,6 @@ package io.gradflow.dashboard.web;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.gradflow.dashboard.DashboardOptions;
-import io.gradflow.dashboard.DemoControl;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.time.Duration;

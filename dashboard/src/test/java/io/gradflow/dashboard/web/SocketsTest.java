@@ -4,9 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
-import io.gradflow.dashboard.DashboardOptions;
-import io.gradflow.dashboard.DashboardOptions.Limits;
-import io.gradflow.dashboard.DashboardOptions.Tls;
+import io.gradflow.dashboard.web.DashboardOptions.Limits;
+import io.gradflow.dashboard.web.DashboardOptions.Tls;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;

@@ -2,7 +2,7 @@ package io.gradflow.dashboard.web;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.gradflow.dashboard.DashboardOptions.Limits;
+import io.gradflow.dashboard.web.DashboardOptions.Limits;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.net.InetAddress;

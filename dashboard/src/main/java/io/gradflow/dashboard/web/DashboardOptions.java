@@ -1,4 +1,4 @@
-package io.gradflow.dashboard;
+package io.gradflow.dashboard.web;
 
 import io.gradflow.dashboard.metrics.PageMetrics;
 import java.net.InetAddress;

@@ -1,4 +1,4 @@
-package io.gradflow.dashboard;
+package io.gradflow.dashboard.web;
 
 import java.util.List;
 
