@@ -5,8 +5,11 @@ import com.microsoft.playwright.BrowserContext;
 import com.microsoft.playwright.BrowserType;
 import com.microsoft.playwright.Playwright;
 import java.io.File;
+import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -42,6 +45,23 @@ final class Chromium implements AutoCloseable {
         playwright
             .chromium()
             .launch(new BrowserType.LaunchOptions().setExecutablePath(program).setArgs(QUIET)));
+  }
+
+  /**
+   * A browser of its own that shows a page, and that nobody looks into: what tools for developers
+   * remember of a page's network is not in its memory.
+   *
+   * @param profile an empty folder
+   */
+  static Process alone(URI address, Path profile) throws IOException {
+    List<String> command = new ArrayList<>(List.of(program().toString(), "--headless"));
+    command.addAll(QUIET);
+    command.addAll(
+        List.of("--window-size=1440,1000", "--user-data-dir=" + profile, address.toString()));
+    return new ProcessBuilder(command)
+        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+        .redirectError(ProcessBuilder.Redirect.DISCARD)
+        .start();
   }
 
   private static Path program() {

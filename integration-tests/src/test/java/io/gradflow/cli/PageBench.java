@@ -116,7 +116,7 @@ final class PageBench implements Callable<Integer> {
         Process server = startServer(kafka.bootstrapServers(), workspace);
         try {
           URI page = awaitServer(server);
-          measure(run, server.toHandle(), page);
+          measure(run, server.toHandle(), page, workspace);
         } finally {
           server.destroy();
           if (!server.waitFor(10, TimeUnit.SECONDS)) {
@@ -128,7 +128,8 @@ final class PageBench implements Callable<Integer> {
     return 0;
   }
 
-  private void measure(LargeRun run, ProcessHandle server, URI page) throws InterruptedException {
+  private void measure(LargeRun run, ProcessHandle server, URI page, Workspace workspace)
+      throws InterruptedException, IOException {
     LongConsumer[] sending = {step -> {}};
     ScheduledExecutorService feed = Executors.newSingleThreadScheduledExecutor();
     var unused =
@@ -144,7 +145,7 @@ final class PageBench implements Callable<Integer> {
       frames(page);
       waits(page, sending);
       if (soakMinutes > 0) {
-        soak(page, server);
+        soak(page, server, workspace);
       }
     } finally {
       feed.shutdownNow();
@@ -324,14 +325,10 @@ final class PageBench implements Callable<Integer> {
   private record Held(
       double minute, double pageHeap, double browser, double serverHeap, double server) {}
 
-  private static Stream<ProcessHandle> browser() {
-    return ProcessHandle.current()
-        .descendants()
-        .filter(process -> process.info().command().orElse("").contains("chromium"));
-  }
-
-  private void soak(URI address, ProcessHandle server) {
+  private void soak(URI address, ProcessHandle server, Workspace workspace) throws IOException {
     List<Held> all = new ArrayList<>();
+    Path profile = workspace.newFolder("browser");
+    Process alone = Chromium.alone(URI.create(address + "#run=" + RUN), profile);
     try (Chromium chromium = Chromium.start();
         Page page = open(chromium, address)) {
       CDPSession devtools = page.context().newCDPSession(page);
@@ -350,7 +347,7 @@ final class PageBench implements Callable<Integer> {
             new Held(
                 (System.nanoTime() - began) / 60e9,
                 pageHeap,
-                ProcessMemory.of(browser()),
+                ProcessMemory.of(Stream.concat(Stream.of(alone.toHandle()), alone.descendants())),
                 ProcessMemory.heapAfterCollection(server),
                 ProcessMemory.of(Stream.of(server)));
         all.add(held);
@@ -358,6 +355,11 @@ final class PageBench implements Callable<Integer> {
             "%.1f min: page %.0f MiB (browser %.0f), server heap %.0f MiB (process %.0f)",
             held.minute(), held.pageHeap(), held.browser(), held.serverHeap(), held.server());
       }
+    } finally {
+      alone.descendants().forEach(ProcessHandle::destroy);
+      alone.destroy();
+      alone.onExit().join();
+      Workspace.remove(profile);
     }
     out.printf(
         Locale.ROOT,
@@ -367,7 +369,7 @@ final class PageBench implements Callable<Integer> {
     out.println("| of | first sixth | last sixth | MiB/h after the first sixth |");
     out.println("|---|---|---|---|");
     held("page's heap and buffers", all, Held::pageHeap);
-    held("browser, all processes", all, Held::browser);
+    held("another browser, all its processes", all, Held::browser);
     held("server's heap", all, Held::serverHeap);
     held("server's process", all, Held::server);
   }
