@@ -121,11 +121,6 @@ class GradflowTest {
     assertThat(err.toString())
         .containsPattern(
             "--memory: expected at most \\d+ MiB, half of this process's heap, got 100000000000000");
-    assertThat(run("dashboard", "--listen", "0.0.0.0:0")).isEqualTo(2);
-    assertThat(err.toString())
-        .contains(
-            "listen address 0.0.0.0: expected a token and a certificate, for others can reach it,"
-                + " got no token: give both, or listen on 127.0.0.1");
     assertThat(out.toString()).isEmpty();
   }
 
