@@ -213,7 +213,7 @@ final class PageBench implements Callable<Integer> {
 
   private Page open(Chromium chromium, URI address) {
     Page page = chromium.someone().newPage();
-    page.navigate(address + "#run=" + RUN);
+    page.navigate(address + "#run=" + RUN + "&span=" + steps);
     long deadline = System.nanoTime() + LOADING.toNanos();
     while (!(Boolean) page.evaluate(HAS_LOADED, 2.0 * layers * steps)) {
       if (System.nanoTime() > deadline) {
@@ -328,7 +328,7 @@ final class PageBench implements Callable<Integer> {
   private void soak(URI address, ProcessHandle server, Workspace workspace) throws IOException {
     List<Held> all = new ArrayList<>();
     Path profile = workspace.newFolder("browser");
-    Process alone = Chromium.alone(URI.create(address + "#run=" + RUN), profile);
+    Process alone = Chromium.alone(URI.create(address + "#run=" + RUN + "&span=" + steps), profile);
     try (Chromium chromium = Chromium.start();
         Page page = open(chromium, address)) {
       CDPSession devtools = page.context().newCDPSession(page);
