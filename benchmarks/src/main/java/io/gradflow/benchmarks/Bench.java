@@ -26,8 +26,9 @@ import picocli.CommandLine.Spec;
       "",
       "matrices: what analyses them. signals: what each group of signals costs, in bytes and time."
           + " detectors: what they take of a step, and what they remember. publisher: how long a"
-          + " training waits for a step to be published. trainers, with options of its own and not"
-          + " part of all: what watching adds to a PyTorch training.",
+          + " training waits for a step to be published. With options of their own and not part of"
+          + " all: trainers, what watching adds to a PyTorch training; page, how smoothly the page"
+          + " draws, what it remembers and how long many clients wait.",
       ""
     },
     mixinStandardHelpOptions = true,
