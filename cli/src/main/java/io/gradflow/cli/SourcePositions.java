@@ -2,7 +2,6 @@ package io.gradflow.cli;
 
 import java.util.Map;
 import java.util.Properties;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.Metric;
@@ -22,8 +21,6 @@ public final class SourcePositions implements MetricReporter {
 
   /** Where a gauge belongs. */
   private record Source(String job, TopicPartition partition) {}
-
-  private final Set<Metric> own = ConcurrentHashMap.newKeySet();
 
   private SourcePositions() {}
 
@@ -56,27 +53,18 @@ public final class SourcePositions implements MetricReporter {
     if (name.equals(GAUGE) && metric instanceof Gauge<?> && of.containsKey("<partition>")) {
       TopicPartition partition =
           new TopicPartition(of.get("<topic>"), Integer.parseInt(of.get("<partition>")));
-      own.add(metric);
       SOURCES.put(metric, new Source(of.get("<job_name>"), partition));
     }
   }
 
   @Override
   public void notifyOfRemovedMetric(Metric metric, String name, MetricGroup group) {
-    own.remove(metric);
     SOURCES.remove(metric);
   }
 
   @Override
   public void open(MetricConfig config) {}
 
-  /**
-   * A cluster that ends may not remove what its tasks had registered; the jobs of the next one in
-   * this JVM have the same names, and have not read as far.
-   */
   @Override
-  public void close() {
-    SOURCES.keySet().removeAll(own);
-    own.clear();
-  }
+  public void close() {}
 }
