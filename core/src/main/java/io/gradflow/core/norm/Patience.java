@@ -102,8 +102,15 @@ final class Patience {
    */
   boolean isBehind(long writtenAtMs) {
     // In silence nothing is forgotten.
+    return isBehind(writtenAtMs, heardAt);
+  }
+
+  /** The same for somebody to whom, at that time, what was read before it is of late or not. */
+  private boolean isBehind(long writtenAtMs, long nowMs) {
     turn(heardAt);
-    return Math.min(oldestBehind, oldestBehindBefore) < writtenAtMs;
+    long ago = nowMs - lookingSince;
+    long oldest = ago < halfMs ? Math.min(oldestBehind, oldestBehindBefore) : oldestBehind;
+    return ago < 2 * halfMs && oldest < writtenAtMs;
   }
 
   private void turn(long nowMs) {
@@ -143,10 +150,11 @@ final class Patience {
 
   /**
    * The same for what is open of a run that has ended and is silent since {@code silentSinceMs}:
-   * there silence is expected and holds nothing.
+   * there silence is expected and holds nothing, and in it time passes: what was far behind before
+   * it is not waited for without end.
    */
   long nextLookAtEnd(long silentSinceMs, long writtenAtMs, long waitMs, long nowMs) {
     long look = Math.max(silentSinceMs + waitMs, readyAt(nowMs));
-    return look <= nowMs && isBehind(writtenAtMs + waitMs) ? nowMs + LOOK_AGAIN_MS : look;
+    return look <= nowMs && isBehind(writtenAtMs + waitMs, nowMs) ? nowMs + LOOK_AGAIN_MS : look;
   }
 }

@@ -62,6 +62,23 @@ class PatienceTest {
   }
 
   @Test
+  void theEndOfARunWaitsForWhatWasFarBehindButNotForEver() {
+    patience.heard(-10_000);
+    patience.read(10_000, 10_000);
+    patience.read(10_100, 2_000);
+    assertThat(patience.nextLookAtEnd(4_000, 1_000, 10_000, 14_000))
+        .as("2,000 was read of late")
+        .isEqualTo(14_500);
+    assertThat(patience.nextLookAtEnd(4_000, 1_000, 10_000, 20_000))
+        .as("long ago")
+        .isLessThanOrEqualTo(20_000);
+    assertThat(patience.nextLook(4_000, 1_000, 10_000, 20_000))
+        .as("without an end silence may be an outage")
+        .isGreaterThan(20_000);
+    assertThat(patience.isBehind(2_001)).isTrue();
+  }
+
+  @Test
   void somethingNewDoesNotHideWhatIsBehind() {
     patience.read(1_000, -60_000);
     patience.read(1_000, -80_000);
