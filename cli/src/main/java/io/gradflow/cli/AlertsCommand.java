@@ -6,6 +6,7 @@ import io.gradflow.schema.WriterSchemas;
 import java.io.PrintWriter;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -23,12 +24,7 @@ import picocli.CommandLine.Spec;
 final class AlertsCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Option(
-      names = "--bootstrap-server",
-      paramLabel = "HOST:PORT",
-      defaultValue = "localhost:9092",
-      description = "The Kafka cluster (default: ${DEFAULT-VALUE}, where the demo's broker is).")
-  private String bootstrapServers;
+  @Mixin private KafkaCluster cluster;
 
   @Option(names = "--run", paramLabel = "R", description = "Only this run's.")
   private String run;
@@ -46,7 +42,7 @@ final class AlertsCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
-    try (TopicReader reader = new TopicReader(bootstrapServers, WriterSchemas.known())) {
+    try (TopicReader reader = new TopicReader(cluster.bootstrapServers(), WriterSchemas.known())) {
       Incidents incidents = new Incidents();
       reader.with(
           Codecs.ALERTS,

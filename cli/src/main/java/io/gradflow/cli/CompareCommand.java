@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -41,12 +42,7 @@ final class CompareCommand implements Callable<Integer> {
       description = "After: likewise.")
   private SpanArgument after;
 
-  @Option(
-      names = "--bootstrap-server",
-      paramLabel = "HOST:PORT",
-      defaultValue = "localhost:9092",
-      description = "The Kafka cluster (default: ${DEFAULT-VALUE}, where the demo's broker is).")
-  private String bootstrapServers;
+  @Mixin private KafkaCluster cluster;
 
   @Option(
       names = "--stream",
@@ -87,7 +83,7 @@ final class CompareCommand implements Callable<Integer> {
           spec.commandLine(), "--layers: expected at least 0, got " + shown);
     }
     PrintWriter err = spec.commandLine().getErr();
-    SpanReader reader = new SpanReader(bootstrapServers, new Pulse(err));
+    SpanReader reader = new SpanReader(cluster.bootstrapServers(), new Pulse(err));
     List<ComparedSpan> spans =
         reader.read(
             List.of(

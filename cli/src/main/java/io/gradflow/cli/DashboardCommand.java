@@ -6,17 +6,12 @@ import io.gradflow.dashboard.web.DashboardOptions;
 import io.gradflow.dashboard.web.DashboardOptions.Limits;
 import io.gradflow.dashboard.web.DashboardOptions.Tls;
 import io.gradflow.dashboard.web.DashboardOptions.Writes;
-import java.io.IOException;
-import java.io.Reader;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.net.UnknownHostException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Properties;
@@ -27,6 +22,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -48,18 +44,7 @@ final class DashboardCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
-  @Option(
-      names = "--bootstrap-server",
-      paramLabel = "HOST:PORT",
-      defaultValue = "localhost:9092",
-      description = "The Kafka cluster (default: ${DEFAULT-VALUE}, where the demo's broker is).")
-  private String bootstrapServers;
-
-  @Option(
-      names = "--config",
-      paramLabel = "FILE",
-      description = "Properties of the Kafka clients, for security.")
-  private Optional<Path> config = Optional.empty();
+  @Mixin private KafkaCluster.WithClient kafka;
 
   @Option(
       names = "--schema-registry",
@@ -157,12 +142,12 @@ final class DashboardCommand implements Callable<Integer> {
   private DashboardOptions options() {
     try {
       return new DashboardOptions(
-          bootstrapServers,
-          client(),
+          kafka.bootstrapServers(),
+          kafka.client(),
           registry,
           address(),
           Set.copyOf(names),
-          token.map(DashboardCommand::token),
+          token.map(file -> new OptionFile("--token-file", file).text()),
           Optional.ofNullable(certificate).map(given -> new Tls(given.file, given.key)),
           allowWrites ? Writes.ALLOWED : Writes.REFUSED,
           runbook,
@@ -206,33 +191,6 @@ final class DashboardCommand implements Callable<Integer> {
           "--listen: expected an address of this machine, got '%s', which nobody knows"
               .formatted(parts.group(1)),
           e);
-    }
-  }
-
-  private Map<String, String> client() {
-    Map<String, String> client = new HashMap<>();
-    config.ifPresent(
-        file -> {
-          try (Reader reader = Files.newBufferedReader(file)) {
-            Properties properties = new Properties();
-            properties.load(reader);
-            properties
-                .stringPropertyNames()
-                .forEach(name -> client.put(name, properties.getProperty(name)));
-          } catch (IOException e) {
-            throw new IllegalArgumentException(
-                "--config: expected a readable file, got " + Causes.innermost(e), e);
-          }
-        });
-    return client;
-  }
-
-  private static String token(Path file) {
-    try {
-      return Files.readString(file).strip();
-    } catch (IOException e) {
-      throw new IllegalArgumentException(
-          "--token-file: expected a readable file, got " + Causes.innermost(e), e);
     }
   }
 

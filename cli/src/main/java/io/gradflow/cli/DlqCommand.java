@@ -40,15 +40,10 @@ final class DlqCommand implements Runnable {
 
   /** Where the letters are. */
   static final class Where {
-    @Option(
-        names = "--bootstrap-server",
-        paramLabel = "HOST:PORT",
-        defaultValue = "localhost:9092",
-        description = "The Kafka cluster (default: ${DEFAULT-VALUE}, where the demo's broker is).")
-    private String bootstrapServers;
+    @Mixin private KafkaCluster cluster;
 
     private TopicReader open(Consumer<DeadLetter> letters) {
-      return new TopicReader(bootstrapServers, WriterSchemas.known())
+      return new TopicReader(cluster.bootstrapServers(), WriterSchemas.known())
           .withRaw(Topic.DEAD_LETTERS, record -> letters.accept(DeadLetter.of(record)));
     }
   }
@@ -155,7 +150,7 @@ final class DlqCommand implements Runnable {
     PrintWriter out = spec.commandLine().getOut();
     Set<String> published = new HashSet<>();
     Map<String, Long> skipped = new TreeMap<>();
-    try (Republisher republisher = new Republisher(where.bootstrapServers)) {
+    try (Republisher republisher = new Republisher(where.cluster.bootstrapServers())) {
       try (TopicReader reader =
           where.open(
               letter -> {

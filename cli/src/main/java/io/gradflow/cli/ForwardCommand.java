@@ -30,14 +30,15 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
+import org.apache.kafka.clients.CommonClientConfigs;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -66,18 +67,7 @@ import picocli.CommandLine.Spec;
 final class ForwardCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Option(
-      names = "--bootstrap-server",
-      paramLabel = "HOST:PORT",
-      defaultValue = "localhost:9092",
-      description = "The Kafka cluster (default: ${DEFAULT-VALUE}, where the demo's broker is).")
-  private String bootstrapServers;
-
-  @Option(
-      names = "--config",
-      paramLabel = "FILE",
-      description = "Properties of the Kafka consumer, for security.")
-  private Optional<Path> config;
+  @Mixin private KafkaCluster.WithClient cluster;
 
   @Option(
       names = "--alertmanager",
@@ -167,16 +157,15 @@ final class ForwardCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    ForwardSettings settings =
-        new ForwardSettings(
-            kafka(),
-            group,
-            targets(),
-            new Selection(least, Set.copyOf(runs)),
-            new Links(page, runbook),
-            start,
-            once ? ForwardSettings.End.CAUGHT_UP : ForwardSettings.End.NEVER);
-    try (Forwarder forwarder = Forwarder.start(settings, client(), this::say)) {
+    ForwardSettings settings;
+    HttpClient client;
+    try {
+      settings = settings();
+      client = client();
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+    }
+    try (Forwarder forwarder = Forwarder.start(settings, client, this::say)) {
       Optional<HttpServer> metrics =
           metricsPort.isPresent()
               ? Optional.of(serve(forwarder, metricsPort.getAsInt()))
@@ -207,9 +196,24 @@ final class ForwardCommand implements Callable<Integer> {
     spec.commandLine().getErr().println(StyledLine.plain(line));
   }
 
+  private ForwardSettings settings() {
+    Map<String, String> kafka = new HashMap<>(cluster.client());
+    kafka.put(CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG, cluster.bootstrapServers());
+    return new ForwardSettings(
+        kafka,
+        group,
+        targets(),
+        new Selection(least, Set.copyOf(runs)),
+        new Links(page, runbook),
+        start,
+        once ? ForwardSettings.End.CAUGHT_UP : ForwardSettings.End.NEVER);
+  }
+
   private List<Target> targets() {
     List<Target> targets = new ArrayList<>();
-    Optional<String> authorization = alertmanagerAuth.map(this::authorization);
+    Optional<String> authorization =
+        alertmanagerAuth.map(
+            file -> authorization(new OptionFile("--alertmanager-auth-file", file)));
     for (String url : alertmanagers) {
       targets.add(
           target(
@@ -220,8 +224,10 @@ final class ForwardCommand implements Callable<Integer> {
               authorization,
               Optional.empty()));
     }
-    Optional<String> ofWebhooks = webhookAuth.map(this::authorization);
-    Optional<String> secret = webhookSecret.map(file -> line("--webhook-secret-file", file));
+    Optional<String> ofWebhooks =
+        webhookAuth.map(file -> authorization(new OptionFile("--webhook-auth-file", file)));
+    Optional<String> secret =
+        webhookSecret.map(file -> new OptionFile("--webhook-secret-file", file).line());
     for (String url : webhooks) {
       targets.add(
           target(
@@ -233,13 +239,14 @@ final class ForwardCommand implements Callable<Integer> {
               secret));
     }
     if (targets.isEmpty()) {
-      throw usage("expected at least one --alertmanager or --webhook, got none");
+      throw new IllegalArgumentException(
+          "expected at least one --alertmanager or --webhook, got none");
     }
     return targets;
   }
 
   /** The URL itself is not repeated in errors: it may be a secret. */
-  private Target target(
+  private static Target target(
       String option,
       Target.Kind kind,
       int number,
@@ -250,67 +257,38 @@ final class ForwardCommand implements Callable<Integer> {
     try {
       parsed = new URI(url);
     } catch (java.net.URISyntaxException e) {
-      throw usage(option + ": expected a URL like https://host:port/path, got none");
+      throw new IllegalArgumentException(
+          option + ": expected a URL like https://host:port/path, got none");
     }
     try {
       return new Target(kind, number, parsed, authorization, secret);
     } catch (IllegalArgumentException e) {
-      throw usage(option + ": " + e.getMessage());
+      throw new IllegalArgumentException(option + ": " + e.getMessage(), e);
     }
   }
 
-  private String authorization(Path file) {
-    String[] words = line("an auth file", file).split(" +", 2);
+  private static String authorization(OptionFile given) {
+    String[] words = given.line().split(" +", 2);
     String value = words.length == 2 ? words[1] : "";
     return switch (words[0].toLowerCase(Locale.ROOT)) {
       case "bearer" -> "Bearer " + value;
       case "basic" ->
           "Basic " + Base64.getEncoder().encodeToString(value.getBytes(StandardCharsets.UTF_8));
       default ->
-          throw usage(
+          throw new IllegalArgumentException(
               "%s: expected a line 'bearer TOKEN' or 'basic USER:PASSWORD', got something else"
-                  .formatted(file));
+                  .formatted(given.file()));
     };
-  }
-
-  private String line(String option, Path file) {
-    try {
-      String text = Files.readString(file).strip();
-      if (text.isEmpty() || text.lines().count() > 1) {
-        throw usage("%s: expected one line in %s, got none or several".formatted(option, file));
-      }
-      return text;
-    } catch (IOException e) {
-      throw unreadable(option, file, e);
-    }
-  }
-
-  private Map<String, String> kafka() {
-    Map<String, String> kafka = new HashMap<>();
-    config.ifPresent(
-        file -> {
-          Properties properties = new Properties();
-          try (InputStream in = Files.newInputStream(file)) {
-            properties.load(in);
-          } catch (IOException | IllegalArgumentException e) {
-            throw unreadable("--config", file, e);
-          }
-          properties
-              .stringPropertyNames()
-              .forEach(name -> kafka.put(name, properties.getProperty(name)));
-        });
-    kafka.put("bootstrap.servers", bootstrapServers);
-    return kafka;
   }
 
   private HttpClient client() {
     HttpClient.Builder client = Forwarder.client();
-    certificates.ifPresent(file -> client.sslContext(trusting(file)));
+    certificates.ifPresent(file -> client.sslContext(trusting(new OptionFile("--ca-file", file))));
     return client.build();
   }
 
-  private SSLContext trusting(Path file) {
-    try (InputStream in = Files.newInputStream(file)) {
+  private static SSLContext trusting(OptionFile given) {
+    try (InputStream in = Files.newInputStream(given.file())) {
       KeyStore trusted = KeyStore.getInstance(KeyStore.getDefaultType());
       trusted.load(null, null);
       for (Certificate certificate :
@@ -318,7 +296,9 @@ final class ForwardCommand implements Callable<Integer> {
         trusted.setCertificateEntry("ca-" + trusted.size(), certificate);
       }
       if (trusted.size() == 0) {
-        throw usage("--ca-file: expected PEM certificates in %s, got none".formatted(file));
+        throw new IllegalArgumentException(
+            "%s: expected PEM certificates in %s, got none"
+                .formatted(given.option(), given.file()));
       }
       TrustManagerFactory trust =
           TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
@@ -327,7 +307,7 @@ final class ForwardCommand implements Callable<Integer> {
       context.init(null, trust.getTrustManagers(), null);
       return context;
     } catch (IOException | GeneralSecurityException e) {
-      throw unreadable("--ca-file", file, e);
+      throw given.unreadable(e);
     }
   }
 
@@ -356,15 +336,5 @@ final class ForwardCommand implements Callable<Integer> {
               .formatted(port),
           e);
     }
-  }
-
-  private ParameterException unreadable(String option, Path file, Exception e) {
-    return usage(
-        "%s: expected a file that can be read, got %s: %s"
-            .formatted(option, file, Causes.innermost(e)));
-  }
-
-  private ParameterException usage(String message) {
-    return new ParameterException(spec.commandLine(), message);
   }
 }

@@ -25,6 +25,7 @@ import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -51,12 +52,7 @@ final class RecordCommand implements Callable<Integer> {
   @Option(names = "--out", paramLabel = "FILE", required = true, description = "A new file.")
   private Path out;
 
-  @Option(
-      names = "--bootstrap-server",
-      paramLabel = "HOST:PORT",
-      defaultValue = "localhost:9092",
-      description = "The Kafka cluster (default: ${DEFAULT-VALUE}, where the demo's broker is).")
-  private String bootstrapServers;
+  @Mixin private KafkaCluster cluster;
 
   /** What of a run is saved besides its manifests and events. */
   enum Part {
@@ -117,7 +113,7 @@ final class RecordCommand implements Callable<Integer> {
     WriterSchemas writers =
         registry.map(WriterSchemas::withRegistry).orElseGet(WriterSchemas::known);
     Path unfinished = out.resolveSibling(out.getFileName() + ".part");
-    try (TopicReader reader = new TopicReader(bootstrapServers, writers)) {
+    try (TopicReader reader = new TopicReader(cluster.bootstrapServers(), writers)) {
       try (RecordingWriter file =
           new RecordingWriter(new BufferedOutputStream(Files.newOutputStream(unfinished)))) {
         Pulse pulse = new Pulse(spec.commandLine().getErr());
@@ -212,7 +208,7 @@ final class RecordCommand implements Callable<Integer> {
           "no run %s at %s: expected one of those with records in %s, which are %s"
               .formatted(
                   run,
-                  bootstrapServers,
+                  cluster.bootstrapServers(),
                   wanted,
                   others.isEmpty()
                       ? "none"

@@ -13,6 +13,7 @@ import io.gradflow.core.shard.Capture;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.signal.Octaves;
 import io.gradflow.dashboard.Dashboard;
+import io.gradflow.dashboard.live.Reading;
 import io.gradflow.dashboard.metrics.PageMetrics;
 import io.gradflow.dashboard.web.DashboardOptions;
 import io.gradflow.dashboard.web.DashboardOptions.Limits;
@@ -45,6 +46,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** The page's server between the topics of a real broker and clients that come, go and stop. */
 class DashboardTest {
   private static final Duration LIMIT = Duration.ofSeconds(30);
+  private static final int PARTITIONS = 2;
 
   @TempDir private static Path folder;
   private static LocalKafka kafka;
@@ -53,7 +55,7 @@ class DashboardTest {
   static void start() {
     kafka = LocalKafka.start(new Workspace(folder), Ports.anyFree());
     try (Topics topics = Topics.of(kafka.bootstrapServers())) {
-      topics.create(OptionalInt.of(2), Optional.empty());
+      topics.create(OptionalInt.of(PARTITIONS), Optional.empty());
     }
   }
 
@@ -202,11 +204,10 @@ class DashboardTest {
       run.begin();
       other.begin();
       for (int i = 0; i < 300; i += 10) {
-        run.steps(1, i, i + 9);
-        other.steps(1, i, i + 9);
+        run.steps(1, i, i + 9).flush();
+        other.steps(1, i, i + 9).flush();
       }
       run.steps(5, 250, 600).flush();
-      other.flush();
       try (Dashboard page = dashboard(new Limits(64 << 20, 40, 10))) {
         String query = "?run=long";
         JsonNode steps = PageClient.get(page.uri(), "/api/steps" + query + "&from=100&to=599");
@@ -221,6 +222,32 @@ class DashboardTest {
             .isEqualTo(8.0);
         assertThat(PageClient.bytes(page.uri(), "/api/step" + query + "&step=9999").statusCode())
             .isEqualTo(404);
+      }
+    }
+  }
+
+  @Test
+  void aRunWhoseStepsLieBeforeTheBackfillIsShownToo() throws IOException {
+    List<String> names = new ArrayList<>();
+    for (int i = 0; names.size() < 2; i++) {
+      if (Reading.partition("quiet " + i, PARTITIONS) == 0) {
+        names.add("quiet " + i);
+      }
+    }
+    try (PublishedRun quiet = run(names.get(0), 3);
+        PublishedRun busy = run(names.get(1), 3)) {
+      quiet.begin().steps(1, 0, 99).steps(4, 70, 120);
+      quiet.publish(Codecs.STEPS, quiet.step(4, 110, 3)).flush();
+      busy.begin().steps(1, 0, 99).flush();
+      try (Dashboard page = dashboard(new Limits(64 << 20, 40, 10))) {
+        String query = "?run=" + PageClient.encoded(names.get(0));
+        assertThat(cells(page, query)).hasSize(121);
+        JsonNode steps = PageClient.get(page.uri(), "/api/steps" + query + "&from=60&to=200");
+        assertThat(steps.get("step")).hasSize(61);
+        assertThat(steps.at("/attempt/9").longValue()).isEqualTo(1);
+        assertThat(steps.at("/attempt/10").longValue()).isEqualTo(4);
+        JsonNode last = PageClient.get(page.uri(), "/api/step" + query + "&step=120");
+        assertThat(last.at("/norms/l2/0").doubleValue()).isEqualTo(121.0);
       }
     }
   }

@@ -82,6 +82,34 @@ public record Manifest(
     return with(manifestId, otherReporting);
   }
 
+  /**
+   * A manifest in one part that is declared as this one is.
+   *
+   * @param otherLayers all that it has
+   * @param declared how many it is said to have
+   */
+  public Manifest whole(long id, long otherAttempt, int declared, List<Layer> otherLayers) {
+    return new Manifest(
+        runId,
+        otherAttempt,
+        stream,
+        id,
+        0,
+        1,
+        0,
+        declared,
+        worldSize,
+        mesh,
+        reporting,
+        reduceOp,
+        gradientDtype,
+        reductionDtype,
+        masterDtype,
+        optimizer,
+        adamEps,
+        otherLayers);
+  }
+
   private Manifest with(long id, List<Reporting> otherReporting) {
     return new Manifest(
         runId,

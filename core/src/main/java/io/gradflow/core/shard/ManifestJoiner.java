@@ -115,25 +115,7 @@ public final class ManifestJoiner {
       }
       layers.addAll(one.layers());
     }
-    return new Manifest(
-        part.runId(),
-        part.attempt(),
-        part.stream(),
-        part.manifestId(),
-        0,
-        1,
-        0,
-        part.layerCount(),
-        part.worldSize(),
-        part.mesh(),
-        part.reporting(),
-        part.reduceOp(),
-        part.gradientDtype(),
-        part.reductionDtype(),
-        part.masterDtype(),
-        part.optimizer(),
-        part.adamEps(),
-        layers);
+    return part.whole(part.manifestId(), part.attempt(), part.layerCount(), layers);
   }
 
   /** Something happened to the run. */

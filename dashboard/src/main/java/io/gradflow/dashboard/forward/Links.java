@@ -1,5 +1,6 @@
 package io.gradflow.dashboard.forward;
 
+import io.gradflow.core.StepId;
 import io.gradflow.core.incident.Alert;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
@@ -21,7 +22,9 @@ public record Links(Optional<String> page, Optional<String> runbook) {
             base.replaceAll("/+$", "")
                 + "/#run="
                 + encoded(alert.runId())
-                + (alert.stream().equals("main") ? "" : "&stream=" + encoded(alert.stream()))
+                + (alert.stream().equals(StepId.MAIN_STREAM)
+                    ? ""
+                    : "&stream=" + encoded(alert.stream()))
                 + "&incident="
                 + encoded(alert.incidentId()));
   }

@@ -33,7 +33,7 @@ public interface Recorded {
    * more.
    *
    * @param stages how their cells are laid out
-   * @param attempt the highest that may be among them
+   * @param attempt the highest that may be among them; -1: the last that the topic has
    * @param before an offset that all their records lie before
    */
   List<StepRow> rows(

@@ -104,6 +104,11 @@ public final class Stages {
     return places;
   }
 
+  /** Layers of the whole model; 0 if that is unknown. */
+  public int layerCount() {
+    return firstLayers[places.size()];
+  }
+
   /** Whether the model comes in more than one record a step. */
   boolean isSplit() {
     return places.size() > 1;
@@ -187,7 +192,7 @@ public final class Stages {
   }
 
   private StepRow joined(StepRow[] rows) {
-    short[] cells = new short[firstLayers[places.size()]];
+    short[] cells = new short[layerCount()];
     Arrays.fill(cells, Cells.NOT_RECEIVED);
     List<StepRow.Stage> stages = new ArrayList<>();
     for (int i = 0; i < rows.length; i++) {
@@ -219,25 +224,8 @@ public final class Stages {
       stage.layers().forEach(layer -> layers.add(lowered(layer, above)));
       deepest = Math.max(deepest, depths(stage).max().orElse(-1) + above);
     }
-    return new Manifest(
-        head.runId(),
-        stages.stream().mapToLong(Manifest::attempt).max().orElseThrow(),
-        head.stream(),
-        id,
-        0,
-        1,
-        0,
-        layers.size(),
-        head.worldSize(),
-        head.mesh(),
-        head.reporting(),
-        head.reduceOp(),
-        head.gradientDtype(),
-        head.reductionDtype(),
-        head.masterDtype(),
-        head.optimizer(),
-        head.adamEps(),
-        layers);
+    long attempt = stages.stream().mapToLong(Manifest::attempt).max().orElseThrow();
+    return head.whole(id, attempt, layers.size(), layers);
   }
 
   private static IntStream depths(Manifest stage) {

@@ -10,11 +10,15 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 final class Clients {
   private Clients() {}
 
-  static KafkaConsumer<byte[], byte[]> consumer(Map<String, Object> connection) {
+  /**
+   * @param fetchWaitMs how long the broker waits for records where there are none yet. A consumer
+   *     that seeks to and fro waits for the fetch it no longer wants.
+   */
+  static KafkaConsumer<byte[], byte[]> consumer(Map<String, Object> connection, int fetchWaitMs) {
     Map<String, Object> settings = new HashMap<>(connection);
     settings.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
     settings.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false);
-    settings.put(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, 100);
+    settings.put(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, fetchWaitMs);
     // An offset that is no longer there is told, not silently replaced by another.
     settings.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "none");
     settings.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, false);

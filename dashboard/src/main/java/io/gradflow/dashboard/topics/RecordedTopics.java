@@ -49,6 +49,7 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
   private static final Duration TURN = Duration.ofSeconds(10);
   private static final Duration ANSWER = Duration.ofSeconds(5);
   private static final Duration POLL = Duration.ofMillis(200);
+  private static final int FETCH_WAIT_MS = 1;
   private static final Duration CLOSING = Duration.ofMillis(200);
 
   /** Records looked at for one of the run, from one offset on. */
@@ -74,7 +75,7 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
     private final Decoder<Manifest> manifests;
 
     Reader(Map<String, Object> connection, WriterSchemas writers) {
-      this.consumer = Clients.consumer(connection);
+      this.consumer = Clients.consumer(connection, FETCH_WAIT_MS);
       this.writers = writers;
       this.steps = Codecs.STEPS.decoder(writers);
       this.manifests = Codecs.MANIFESTS.decoder(writers);
@@ -268,10 +269,17 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
               new TopicPartition(
                   Topic.STEPS.topicName(), Reading.partition(of.run(), partitions.size()));
           long beginning = beginning(reader, in);
-          long end = Math.min(before, reader.consumer.endOffsets(List.of(in), ANSWER).get(in));
-          long wanted = Math.max(from, to - most + 1);
+          long ofTopic = Math.min(before, reader.consumer.endOffsets(List.of(in), ANSWER).get(in));
+          Found newest = attempt < 0 ? last(reader, in, of, beginning, ofTopic) : null;
+          if (attempt < 0 && newest == null) {
+            return List.of();
+          }
+          long highest = newest == null ? attempt : newest.attempt();
+          long end = newest == null ? ofTopic : newest.offset() + 1;
+          long until = newest == null ? to : Math.min(to, newest.step());
+          long wanted = Math.max(from, until - most + 1);
           long first = Math.max(0, wanted - stages.skew());
-          long begin = find(reader, in, of, beginning, end, attempt, first);
+          long begin = find(reader, in, of, beginning, end, highest, first);
           if (begin < 0) {
             return List.of();
           }
@@ -287,9 +295,9 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
               record -> {
                 Optional<StepRow> row =
                     decode(reader, of, record).flatMap(step -> parts.add(step, origin(record)));
-                row.filter(one -> one.attempt() <= attempt).ifPresent(window::add);
+                row.filter(one -> one.attempt() <= highest).ifPresent(window::add);
                 return row.isEmpty()
-                    || row.get().attempt() != attempt
+                    || row.get().attempt() != highest
                     || row.get().step() - stages.skew() <= to;
               });
           return window.span(from, to, most);
@@ -322,7 +330,7 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
         return at.offset();
       }
       high = first == null ? high : first.offset();
-      Found previous = lastBefore(reader, in, of, beginning, high);
+      Found previous = last(reader, in, of, beginning, high);
       if (previous == null || previous.step() < step) {
         return first == null ? -1 : first.offset();
       }
@@ -368,33 +376,35 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
         end,
         PROBED,
         record -> {
-          decode(reader, of, record)
-              .ifPresent(
-                  step ->
-                      found[0] = new Found(record.offset(), step.id().attempt(), step.id().step()));
+          found[0] = found(reader, of, record).orElse(null);
           return found[0] == null;
         });
     return found[0];
   }
 
-  /** The last record of the run before an offset; null if there is none near. */
-  private static Found lastBefore(
+  /** The last record of the run before an offset; null if there is none. */
+  private static Found last(
       Reader reader, TopicPartition in, RunStream of, long beginning, long end) {
-    Found[] found = new Found[1];
-    read(
-        reader,
-        in,
-        Math.max(beginning, end - PROBED),
-        end,
-        PROBED,
-        record -> {
-          decode(reader, of, record)
-              .ifPresent(
-                  step ->
-                      found[0] = new Found(record.offset(), step.id().attempt(), step.id().step()));
-          return true;
-        });
-    return found[0];
+    long low = beginning;
+    long high = end;
+    Found last = null;
+    while (low < high) {
+      long middle = (low + high) >>> 1;
+      Found found = probe(reader, in, of, middle, high);
+      if (found == null) {
+        high = middle;
+      } else {
+        last = found;
+        low = found.offset() + 1;
+      }
+    }
+    return last;
+  }
+
+  private static Optional<Found> found(
+      Reader reader, RunStream of, ConsumerRecord<byte[], byte[]> record) {
+    return decode(reader, of, record)
+        .map(step -> new Found(record.offset(), step.id().attempt(), step.id().step()));
   }
 
   @Override
@@ -426,30 +436,9 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
             head = head == null ? found[0] : head;
             layers.addAll(found[0].layers());
           }
-          return Optional.of(whole(head, layers, place.attempt()));
+          return Optional.of(
+              head.whole(head.manifestId(), place.attempt(), head.layerCount(), layers));
         });
-  }
-
-  private static Manifest whole(Manifest head, List<Layer> layers, long attempt) {
-    return new Manifest(
-        head.runId(),
-        attempt,
-        head.stream(),
-        head.manifestId(),
-        0,
-        1,
-        0,
-        head.layerCount(),
-        head.worldSize(),
-        head.mesh(),
-        head.reporting(),
-        head.reduceOp(),
-        head.gradientDtype(),
-        head.reductionDtype(),
-        head.masterDtype(),
-        head.optimizer(),
-        head.adamEps(),
-        layers);
   }
 
   @Override

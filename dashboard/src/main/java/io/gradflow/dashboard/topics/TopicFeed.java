@@ -55,6 +55,7 @@ public final class TopicFeed implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(TopicFeed.class);
   private static final Duration ANSWER = Duration.ofSeconds(5);
   private static final Duration POLL = Duration.ofMillis(200);
+  private static final int FETCH_WAIT_MS = 100;
   private static final long CLOSING_MS = 1_000;
   private static final Duration CLOSING = Duration.ofMillis(200);
   private static final long HEARTBEAT_MS = 1_000;
@@ -184,7 +185,7 @@ public final class TopicFeed implements AutoCloseable {
 
   private void follow()
       throws ExecutionException, InterruptedException, java.util.concurrent.TimeoutException {
-    KafkaConsumer<byte[], byte[]> fresh = Clients.consumer(connection);
+    KafkaConsumer<byte[], byte[]> fresh = Clients.consumer(connection, FETCH_WAIT_MS);
     try {
       Admin admin = Admin.create(connection);
       try {

@@ -20,6 +20,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -40,7 +42,7 @@ final class EventStreams implements AutoCloseable {
   private final Duration patience;
   private final Set<Client> open = ConcurrentHashMap.newKeySet();
   private final Thread watch;
-  private volatile boolean closed;
+  private final CountDownLatch closing = new CountDownLatch(1);
 
   /**
    * @param clients counts the open streams
@@ -94,8 +96,7 @@ final class EventStreams implements AutoCloseable {
   /** Interrupts clients that are stuck: that closes their connection. */
   private void watch() {
     try {
-      while (!closed) {
-        Thread.sleep(Math.min(LOOK_MS, patience.toMillis()));
+      while (!closing.await(Math.min(LOOK_MS, patience.toMillis()), TimeUnit.MILLISECONDS)) {
         long now = System.nanoTime();
         open.forEach(client -> client.cutOffIfStuck(now));
       }
@@ -106,8 +107,7 @@ final class EventStreams implements AutoCloseable {
 
   @Override
   public void close() {
-    closed = true;
-    watch.interrupt();
+    closing.countDown();
     open.forEach(Client::cutOff);
   }
 
@@ -142,7 +142,7 @@ final class EventStreams implements AutoCloseable {
     void run() throws IOException, InterruptedException {
       long pulsedAt = System.nanoTime() - PULSE.toNanos();
       boolean begun = false;
-      while (!closed) {
+      while (closing.getCount() > 0) {
         long version = live.version();
         Reading reading = live.reading();
         // What was told may be ahead of what a feed that begins again has read so far.

@@ -12,6 +12,7 @@ import io.gradflow.dashboard.live.Recorded;
 import io.gradflow.dashboard.live.RunStream;
 import io.gradflow.dashboard.live.Stages;
 import io.gradflow.dashboard.live.StepRow;
+import io.gradflow.dashboard.live.StepWindow;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -108,10 +109,14 @@ final class Reads {
   }
 
   byte[] cells(RunStream of, Query query) {
-    int layers =
-        live.look(of, stream -> stream.window().newest()).map(row -> row.cells().length).orElse(1);
+    int layers = live.look(of, Reads::layers).orElse(1);
     int most = (int) Math.max(1, Math.min(MOST_CELL_STEPS, MOST_CELLS / Math.max(1, layers)));
     return LiveJson.cells(rows(of, query, most));
+  }
+
+  private static int layers(LiveStream stream) {
+    StepRow newest = stream.window().newest();
+    return newest == null ? stream.stages().layerCount() : newest.cells().length;
   }
 
   /** What memory and topic have of a span of steps, ascending; the last ones if there are more. */
@@ -127,15 +132,16 @@ final class Reads {
     Kept kept =
         live.look(
                 of,
-                stream ->
-                    new Kept(
-                        stream.window().span(from, to, most),
-                        stream.window().oldest(),
-                        stream.window().stages(),
-                        stream.window().isWhole() ? -1 : stream.window().firstOffset(),
-                        stream.window().oldest() == null
-                            ? stream.attempt()
-                            : stream.window().oldest().attempt()))
+                stream -> {
+                  StepWindow window = stream.window();
+                  StepRow oldest = window.oldest();
+                  return new Kept(
+                      window.span(from, to, most),
+                      oldest,
+                      oldest == null ? stream.stages() : window.stages(),
+                      window.isWhole() ? -1 : window.firstOffset(),
+                      oldest == null ? -1 : oldest.attempt());
+                })
             .orElse(null);
     if (kept == null) {
       return List.of();
