@@ -19,13 +19,25 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.Callable;
 import org.awaitility.Awaitility;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
 
 /**
  * {@code ./gradflow screenshots}: the pictures of the page in the documentation, of a demo in which
  * one fault after the other is struck.
  */
-public final class Screenshots {
+@Command(
+    name = "gradflow screenshots",
+    description = {
+      "Takes the pictures of the page in the documentation, light and dark, of a demo in which one"
+          + " fault after the other is struck. Takes two minutes.",
+      ""
+    },
+    mixinStandardHelpOptions = true)
+final class Screenshots implements Callable<Integer> {
   private static final Duration PATIENCE = Duration.ofMinutes(2);
   private static final int WIDTH = 1440;
   private static final int HEIGHT = 900;
@@ -41,32 +53,35 @@ public final class Screenshots {
           "ranks", "#ranks",
           "incidents", "#incidents");
 
-  private final DemoOnPage demo;
-  private final Chromium chromium;
-  private final Path out;
+  @Option(
+      names = "--out",
+      paramLabel = "FOLDER",
+      defaultValue = "docs/images",
+      description = "Where the pictures go (default: ${DEFAULT-VALUE}).")
+  private Path out;
 
-  private Screenshots(DemoOnPage demo, Chromium chromium, Path out) {
-    this.demo = demo;
-    this.chromium = chromium;
-    this.out = out;
+  private DemoOnPage demo;
+  private Chromium chromium;
+
+  private Screenshots() {}
+
+  /** Ends the JVM: Flink leaves threads behind that nobody waits for. */
+  public static void main(String[] arguments) {
+    System.exit(new CommandLine(new Screenshots()).execute(arguments));
   }
 
-  /** Takes them all; the one option is {@code --out FOLDER}. */
-  public static void main(String[] args) throws IOException {
-    if (args.length != 0 && !(args.length == 2 && args[0].equals("--out"))) {
-      System.err.println(
-          "gradflow: screenshots: expected nothing or --out FOLDER, got " + String.join(" ", args));
-      System.exit(2);
-    }
-    Path out = Path.of(args.length == 2 ? args[1] : "docs/images");
+  @Override
+  public Integer call() throws IOException {
     Files.createDirectories(out);
-    try (Chromium chromium = Chromium.start();
-        DemoOnPage demo =
+    try (Chromium browser = Chromium.start();
+        DemoOnPage session =
             DemoOnPage.start(
                 TrainingPolicy.ofSeed(7).withSteps(1_000_000).withStepsPerSecond(30.0))) {
-      new Screenshots(demo, chromium, out).take();
+      chromium = browser;
+      demo = session;
+      take();
     }
-    System.exit(0); // Flink leaves threads behind that nobody waits for.
+    return 0;
   }
 
   private void take() {

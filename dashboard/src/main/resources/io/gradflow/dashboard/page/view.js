@@ -103,13 +103,14 @@ export class View extends EventTarget {
     this.#second = { first, second };
   }
 
-  #isSecond(store) {
+  /** Whether the store is the one of the second pane. */
+  isSecond(store) {
     return this.#second !== null && store === this.#second.second;
   }
 
   /** Visible steps of the store's pane, both ends included. */
   visible(store) {
-    const to = this.#state[this.#isSecond(store) ? 'to2' : 'to'] ?? Math.max(store.last, this.#state.span - 1);
+    const to = this.#state[this.#end(store)] ?? Math.max(store.last, this.#state.span - 1);
     return { from: to - this.#state.span + 1, to };
   }
 
@@ -128,9 +129,9 @@ export class View extends EventTarget {
   step(store) {
     const step = this.#state.hover ?? this.#state.cursor;
     if (step === null) {
-      return this.#isSecond(store) && this.#state.to2 !== null ? Math.min(this.#state.to2, store.last) : store.last;
+      return this.isSecond(store) && this.#state.to2 !== null ? Math.min(this.#state.to2, store.last) : store.last;
     }
-    return this.#isSecond(store) ? step + this.offset : step;
+    return this.isSecond(store) ? step + this.offset : step;
   }
 
   /** Pins the step and pans as little as shows it with room around. */
@@ -150,8 +151,47 @@ export class View extends EventTarget {
     this.set(change);
   }
 
+  /** The step of the store's pane as the cursor counts it. */
+  shared(store, step) {
+    return this.isSecond(store) ? step - this.offset : step;
+  }
+
+  /** The last visible step of the store's pane becomes `to`; the newest or beyond is followed. */
+  pan(store, to) {
+    this.set({ [this.#end(store)]: to >= store.last ? null : Math.max(to, this.#state.span - 1) });
+  }
+
+  /**
+   * Shows `factor` times as many steps; what is at `anchor` (0 left, 1 right) of the store's pane stays there unless the newest is
+   * followed.
+   */
+  zoom(store, factor, anchor = 1) {
+    const old = this.#state.span;
+    const wish = Math.round(old * factor);
+    const most = MAX_SPAN * store.stride;
+    const span = Math.max(MIN_SPAN, Math.min(most, wish === old ? old + Math.sign(factor - 1) : wish));
+    const key = this.#end(store);
+    const follows = this.#state[key] === null;
+    const change = { span };
+    if (!follows || (factor < 1 && anchor < 0.6)) {
+      const { from } = this.visible(store);
+      const to = Math.max(span - 1, Math.round(from + anchor * old - anchor * span) + span - 1);
+      change[key] = !follows && to >= store.last ? null : to;
+    }
+    this.set(change);
+  }
+
+  #end(store) {
+    return this.isSecond(store) ? 'to2' : 'to';
+  }
+
   /** Back to the newest step. */
   follow() {
     this.set({ to: null, to2: null, cursor: null });
+  }
+
+  /** Back to the usual zoom at the newest step. */
+  reset() {
+    this.set({ to: null, to2: null, span: DEFAULTS.span });
   }
 }

@@ -68,3 +68,45 @@ export function goingToAStepShowsIt() {
   view.follow();
   equal(view.get('cursor'), null);
 }
+
+export function panningMovesOnePaneAndFollowsAtTheNewest() {
+  const view = new View({ span: 100 });
+  const first = { first: 0, last: 1000, stride: 1 };
+  const second = { first: 0, last: 400, stride: 1 };
+  view.panes(first, second);
+  view.pan(second, 300);
+  equal([view.get('to'), view.get('to2')], [null, 300]);
+  equal(view.shared(first, 950), 950);
+  equal(view.shared(second, 250), 950);
+  view.pan(first, 5);
+  equal(view.visible(first), { from: 0, to: 99 });
+  view.pan(first, 2000);
+  equal(view.get('to'), null);
+}
+
+export function zoomingKeepsWhatIsAtTheAnchor() {
+  const view = new View({ span: 400, to: 599 });
+  const store = { first: 0, last: 5000, stride: 1 };
+  view.panes(store, null);
+  view.zoom(store, 0.5, 0.5);
+  equal(view.visible(store), { from: 300, to: 499 });
+  view.zoom(store, 2, 0.5);
+  equal(view.visible(store), { from: 200, to: 599 });
+  view.follow();
+  view.zoom(store, 0.5);
+  equal([view.get('to'), view.get('span')], [null, 200]);
+  view.zoom(store, 0.5, 0);
+  equal(view.visible(store), { from: 4801, to: 4900 });
+}
+
+export function zoomingEndsAtTheLeastAndTheMost() {
+  const view = new View({ span: 12 });
+  const store = { first: 0, last: 50_000, stride: 5 };
+  view.panes(store, null);
+  view.zoom(store, 0.001);
+  equal(view.get('span'), 10);
+  view.zoom(store, 1e9);
+  equal(view.get('span'), 50_000);
+  view.reset();
+  equal(view.get('span'), 600);
+}
