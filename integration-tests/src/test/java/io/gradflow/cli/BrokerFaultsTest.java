@@ -24,7 +24,6 @@ import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
 import org.junit.jupiter.api.io.TempDir;
@@ -40,7 +39,6 @@ import org.junit.jupiter.api.io.TempDir;
     named = PyTorchTest.PYTHON,
     matches = ".+",
     disabledReason = "needs a Python with the gradflow package; ./gradflow test trainers makes one")
-@Tag("alone")
 class BrokerFaultsTest {
   private static final Path SCRIPT = Path.of("src/test/python/broker_faults.py");
   private static final ObjectMapper JSON = new ObjectMapper();

@@ -45,7 +45,6 @@ import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -53,7 +52,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** The page before a browser, on the demo: what people see and do there. */
 @Timeout(180)
-@Tag("alone")
 class PageTest {
   private static final Duration PATIENCE = Duration.ofSeconds(60);
   private static final long SHOWN_WITHIN_MS = 2_000;

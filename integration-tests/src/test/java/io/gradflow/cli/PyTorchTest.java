@@ -33,7 +33,6 @@ import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
 import org.junit.jupiter.api.io.TempDir;
@@ -50,7 +49,6 @@ import org.junit.jupiter.params.provider.CsvSource;
     named = PyTorchTest.PYTHON,
     matches = ".+",
     disabledReason = "needs a Python with the gradflow package; ./gradflow test trainers makes one")
-@Tag("alone")
 class PyTorchTest {
   static final String PYTHON = "GRADFLOW_TEST_PYTHON";
 

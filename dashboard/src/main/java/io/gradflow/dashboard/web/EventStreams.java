@@ -310,15 +310,8 @@ final class EventStreams implements AutoCloseable {
               lane,
               out -> {
                 out.writeNumberField("now", now);
-                out.writeNumberField("readLagMs", Math.max(0, now - reading.heardAt()));
                 out.writeStringField("state", state.name());
-                Json.object(
-                    out,
-                    "reading",
-                    () -> {
-                      out.writeBooleanField("done", reading.done());
-                      Json.number(out, "fraction", reading.fraction());
-                    });
+                LiveJson.reading(out, reading, now);
               }));
     }
 

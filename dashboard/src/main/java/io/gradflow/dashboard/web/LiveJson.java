@@ -12,6 +12,7 @@ import io.gradflow.dashboard.alert.AlertJson;
 import io.gradflow.dashboard.live.Cells;
 import io.gradflow.dashboard.live.IncidentRow;
 import io.gradflow.dashboard.live.LiveStream;
+import io.gradflow.dashboard.live.Reading;
 import io.gradflow.dashboard.live.RunStream;
 import io.gradflow.dashboard.live.StepRow;
 import java.io.IOException;
@@ -128,6 +129,19 @@ final class LiveJson {
       }
     }
     return out.array();
+  }
+
+  /** How far the topics have been read, and how long ago the broker was last heard, ms. */
+  static void reading(JsonGenerator out, Reading reading, long now) throws IOException {
+    Json.object(
+        out,
+        "reading",
+        () -> {
+          out.writeBooleanField("done", reading.done());
+          Json.number(out, "fraction", reading.fraction());
+        });
+    long lag = reading.heardAt() == 0 ? 0 : Math.max(0, now - reading.heardAt());
+    out.writeNumberField("readLagMs", lag);
   }
 
   /** A row of the list of runs. */

@@ -259,16 +259,7 @@ public final class WebServer implements AutoCloseable {
                   out.writeBooleanField("writes", writing.isPresent());
                   out.writeBooleanField("demo", demo.isPresent());
                   out.writeStringField("runbook", options.runbook());
-                  Json.object(
-                      out,
-                      "reading",
-                      () -> {
-                        out.writeBooleanField("done", reading.done());
-                        Json.number(out, "fraction", reading.fraction());
-                      });
-                  out.writeNumberField(
-                      "readLagMs",
-                      reading.heardAt() == 0 ? 0 : Math.max(0, now - reading.heardAt()));
+                  LiveJson.reading(out, reading, now);
                 }));
   }
 

@@ -473,8 +473,12 @@ export class RunStore extends EventTarget {
     }
   }
 
-  /** Steps someone looks at: kept in memory while others go, and fetched when they are not there. */
-  want(from, to) {
+  /**
+   * Steps someone looks at: kept in memory while others go, and fetched when they are not there. Of more than memory holds, the
+   * last.
+   */
+  want(first, to) {
+    const from = Math.max(first, Math.min(to, this.last) - CAPACITY * this.stride + 1);
     this.#keep = { from, to };
     if (this.#wholeFrom === Infinity) {
       // Not even the newest are there: what is old is asked for after them.

@@ -1,9 +1,12 @@
 /** The view's state in the address, so that a link shows what its sender saw. */
 
-import { DEFAULTS, MAX_SPAN, MIN_SPAN } from './view.js';
+import { DEFAULTS, MIN_SPAN } from './view.js';
 
 const MAX_TEXT = 500;
 const MAX_FOLDED = 2000;
+
+/** Of a run that publishes one step in so many, a span of many steps holds few. */
+const LONGEST_SPAN = 1e9;
 
 function text(value) {
   const length = Array.from(value).length;
@@ -29,7 +32,7 @@ const READ = {
   stream2: text,
   to: whole(0),
   to2: whole(0),
-  span: whole(MIN_SPAN, MAX_SPAN),
+  span: whole(MIN_SPAN, LONGEST_SPAN),
   cursor: whole(0),
   layer: text,
   rank: whole(0, 2 ** 31 - 1),

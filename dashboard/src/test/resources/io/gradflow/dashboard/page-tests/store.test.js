@@ -143,6 +143,20 @@ export async function whatIsLookedAtStaysHeldHoweverMuchThatIs() {
   });
 }
 
+export async function ofASpanWiderThanMemoryTheLastStepsAreHeld() {
+  const server = new Server({ last: 29_999 });
+  await served(server, async () => {
+    const store = await loaded(server);
+    store.want(0, 1e9);
+    store.want(0, 19_999);
+    await until(() => store.whole(10_000) && store.contains(10_000), 'the last steps wanted');
+    const asked = server.asked.length;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    equal(server.asked.length, asked, 'requests once all is there');
+    holds(held(store).length <= CAPACITY + SLACK, 'no more than the capacity');
+  });
+}
+
 export async function aSpanOfThePastIsThereBeforeAllThatIsBetween() {
   const server = new Server({ last: 29_999 });
   await served(server, async () => {

@@ -49,6 +49,7 @@ export function spansAreBounded() {
   equal(parse('#span=1').span, DEFAULTS.span);
   equal(parse('#span=99999999999').span, DEFAULTS.span);
   equal(parse('#span=10000').span, 10000);
+  equal(parse('#span=2500000').span, 2500000, 'a run of which one step in so many is published');
 }
 
 export function theStateOfPointersIsNotInTheAddress() {
