@@ -39,7 +39,8 @@ record OptionFile(String option, Path file) {
     Properties properties = new Properties();
     try (Reader reader = Files.newBufferedReader(file)) {
       properties.load(reader);
-    } catch (IOException e) {
+    } catch (IOException | IllegalArgumentException e) {
+      // The latter of escapes that are none.
       throw unreadable(e);
     }
     Map<String, String> byName = new TreeMap<>();

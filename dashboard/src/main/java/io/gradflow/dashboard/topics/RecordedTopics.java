@@ -83,7 +83,14 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
   }
 
   /** What a record says of where it is among the steps of its run. */
-  private record Found(long offset, long attempt, long step) {}
+  private record Found(long offset, long attempt, long step) {
+    boolean isBefore(long otherAttempt, long otherStep) {
+      return attempt < otherAttempt || (attempt == otherAttempt && step < otherStep);
+    }
+  }
+
+  /** The last record of the run before something, and the first after; null if there is none. */
+  private record Around(Found before, Found after) {}
 
   /**
    * @param connection settings of Kafka's clients, the bootstrap servers among them
@@ -270,13 +277,16 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
                   Topic.STEPS.topicName(), Reading.partition(of.run(), partitions.size()));
           long beginning = beginning(reader, in);
           long ofTopic = Math.min(before, reader.consumer.endOffsets(List.of(in), ANSWER).get(in));
-          Found newest = attempt < 0 ? last(reader, in, of, beginning, ofTopic) : null;
-          if (attempt < 0 && newest == null) {
+          Found newest =
+              attempt < 0
+                  ? around(reader, in, of, beginning, ofTopic, found -> true).before()
+                  : new Found(ofTopic - 1, attempt, to);
+          if (newest == null) {
             return List.of();
           }
-          long highest = newest == null ? attempt : newest.attempt();
-          long end = newest == null ? ofTopic : newest.offset() + 1;
-          long until = newest == null ? to : Math.min(to, newest.step());
+          long highest = newest.attempt();
+          long end = newest.offset() + 1;
+          long until = Math.min(to, newest.step());
           long wanted = Math.max(from, until - most + 1);
           long first = Math.max(0, wanted - stages.skew());
           long begin = find(reader, in, of, beginning, end, highest, first);
@@ -319,18 +329,21 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
     long high = end;
     long last = attempt;
     for (int i = 0; i < ATTEMPTS; i++) {
-      Found at = halve(reader, in, of, beginning, high, last, step);
+      long searched = last;
+      Found at =
+          around(reader, in, of, beginning, high, found -> found.isBefore(searched, step)).after();
       if (at != null && at.attempt() == last && at.step() <= step) {
         return at.offset();
       }
       // This attempt begins later: the one before it is to be searched.
-      Found first = halve(reader, in, of, beginning, high, last, -1);
+      Around begun = around(reader, in, of, beginning, high, found -> found.isBefore(searched, -1));
+      Found first = begun.after();
       if (at != null && first != null && first.offset() < at.offset()) {
         // The step itself was not published, or a stage that is behind comes between.
         return at.offset();
       }
       high = first == null ? high : first.offset();
-      Found previous = last(reader, in, of, beginning, high);
+      Found previous = begun.before();
       if (previous == null || previous.step() < step) {
         return first == null ? -1 : first.offset();
       }
@@ -339,31 +352,33 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
     return high;
   }
 
-  /** The first record at or after (attempt, step); null if there is none. */
-  private static Found halve(
+  /**
+   * Halves a span of offsets to where the records of the run cease to lie before something: those
+   * that do are the first of them.
+   */
+  private static Around around(
       Reader reader,
       TopicPartition in,
       RunStream of,
       long beginning,
       long end,
-      long attempt,
-      long step) {
+      Predicate<Found> isBefore) {
     long low = beginning;
     long high = end;
-    Found best = null;
+    Found before = null;
+    Found after = null;
     while (low < high) {
       long middle = (low + high) >>> 1;
       Found found = probe(reader, in, of, middle, high);
-      if (found == null
-          || found.attempt() > attempt
-          || (found.attempt() == attempt && found.step() >= step)) {
-        best = found == null ? best : found;
-        high = middle;
-      } else {
+      if (found != null && isBefore.test(found)) {
+        before = found;
         low = found.offset() + 1;
+      } else {
+        after = found == null ? after : found;
+        high = middle;
       }
     }
-    return best;
+    return new Around(before, after);
   }
 
   /** The first record of the run from an offset on; null if there is none near. */
@@ -380,25 +395,6 @@ public final class RecordedTopics implements Recorded, AutoCloseable {
           return found[0] == null;
         });
     return found[0];
-  }
-
-  /** The last record of the run before an offset; null if there is none. */
-  private static Found last(
-      Reader reader, TopicPartition in, RunStream of, long beginning, long end) {
-    long low = beginning;
-    long high = end;
-    Found last = null;
-    while (low < high) {
-      long middle = (low + high) >>> 1;
-      Found found = probe(reader, in, of, middle, high);
-      if (found == null) {
-        high = middle;
-      } else {
-        last = found;
-        low = found.offset() + 1;
-      }
-    }
-    return last;
   }
 
   private static Optional<Found> found(

@@ -70,6 +70,11 @@ export function marks() {
   };
 }
 
+/** A mark's pixels, row by row. */
+export function patterned({ a, b, pattern }, width, height) {
+  return Uint32Array.from({ length: width * height }, (_, i) => (pattern(i % width, Math.floor(i / width)) ? b : a));
+}
+
 /** 'light' or 'dark': the one in force. */
 export function scheme() {
   const chosen = document.documentElement.dataset.theme;

@@ -1,6 +1,6 @@
 /** Layers by steps: the heat map of a run, or of two, with its buttons and its legend. */
 
-import { gradient, marks } from './colours.js';
+import { gradient, marks, patterned } from './colours.js';
 import { element } from './forms.js';
 import { frames } from './frames.js';
 import { DEVIATION_OCTAVES, Pane } from './pane.js';
@@ -29,12 +29,7 @@ function swatch(mark) {
   canvas.height = 10;
   const context = canvas.getContext('2d');
   const image = new ImageData(16, 10);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let y = 0; y < 10; y++) {
-    for (let x = 0; x < 16; x++) {
-      pixels[y * 16 + x] = mark.pattern(x, y) ? mark.b : mark.a;
-    }
-  }
+  new Uint32Array(image.data.buffer).set(patterned(mark, 16, 10));
   context.putImageData(image, 0, 0);
   return canvas;
 }

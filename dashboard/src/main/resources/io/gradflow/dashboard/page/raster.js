@@ -1,7 +1,7 @@
 /** The pixels of the heat map: what is new is painted, what is there already is moved. */
 
 import { INF, MISSING, NAN, UNPLACED, ZERO, isValue } from './cells.js';
-import { marks, palette, scheme } from './colours.js';
+import { marks, palette, patterned, scheme } from './colours.js';
 import { wake } from './frames.js';
 import { BLANK, Column, gather } from './painter.js';
 
@@ -17,14 +17,8 @@ const TILE = 12;
 /** Pixels that a value far from usual, NaN or Inf takes at least. */
 const LOUD_HEIGHT = 4;
 
-function tile({ a, b, pattern }) {
-  const pixels = new Uint32Array(TILE * TILE);
-  for (let y = 0; y < TILE; y++) {
-    for (let x = 0; x < TILE; x++) {
-      pixels[y * TILE + x] = pattern(x, y) ? b : a;
-    }
-  }
-  return pixels;
+function tile(mark) {
+  return patterned(mark, TILE, TILE);
 }
 
 /** Painted columns of the map: a ring, so that following the newest step paints what is new and nothing else. */

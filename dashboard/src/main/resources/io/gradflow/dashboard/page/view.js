@@ -1,5 +1,7 @@
 /** What is looked at: one state shared by all views. */
 
+import { CAPACITY } from './store.js';
+
 export const DEFAULTS = Object.freeze({
   run: null,
   stream: 'main',
@@ -21,7 +23,6 @@ export const DEFAULTS = Object.freeze({
 });
 
 export const MIN_SPAN = 10;
-export const MAX_SPAN = 10_000;
 
 function same(a, b) {
   if (Array.isArray(a) && Array.isArray(b)) {
@@ -168,7 +169,7 @@ export class View extends EventTarget {
   zoom(store, factor, anchor = 1) {
     const old = this.#state.span;
     const wish = Math.round(old * factor);
-    const most = MAX_SPAN * store.stride;
+    const most = CAPACITY * store.stride;
     const span = Math.max(MIN_SPAN, Math.min(most, wish === old ? old + Math.sign(factor - 1) : wish));
     const key = this.#end(store);
     const follows = this.#state[key] === null;
