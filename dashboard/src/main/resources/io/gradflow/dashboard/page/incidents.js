@@ -194,6 +194,7 @@ export function mountIncidents(root, page) {
       c.root.className = `card severity-${incident.severity.toLowerCase()} ${isOpen(incident) ? 'is-open' : 'is-over'}`;
       const [picture, ...rest] = headOf(incident);
       c.head.replaceChildren(picture, c.flag, ...rest);
+      c.head.title = incident.rootLayer === null ? '' : clean(incident.rootLayer, 500);
     }
     c.head.setAttribute('aria-expanded', String(open));
     c.root.classList.toggle('chosen', open);
@@ -233,7 +234,7 @@ export function mountIncidents(root, page) {
       element('span', { class: 'card-state' }, over ? icon(incident.state) : '', over ? incident.state.toLowerCase() : 'open'),
       incident.verdict ? element('span', { class: 'tag' }, verdictName(incident.verdict.verdict)) : '',
       element('span', { class: 'card-steps' }, lifeOf(incident)),
-      element('span', { class: 'card-root', title: incident.rootLayer === null ? '' : clean(incident.rootLayer, 500) }, rootOf(incident) || 'no layer or rank named'),
+      element('span', { class: 'card-root' }, rootOf(incident) || 'no layer or rank named'),
       element('span', { class: 'card-message' }, clean(incident.message, 400)),
     ];
   }
