@@ -15,6 +15,11 @@ public final class Uptime {
     since = since == NOT_YET ? nowMs : since;
   }
 
+  /** The subtask could have heard nobody at {@code ms}: it begins anew there. */
+  public void deafAt(long ms) {
+    since = Math.max(since, ms);
+  }
+
   /** When the subtask began, in ms; known after {@link #at}. */
   public long since() {
     return since;

@@ -8,6 +8,7 @@ import io.gradflow.core.norm.Step;
 import io.gradflow.core.shard.Manifest;
 import io.gradflow.core.shard.RunEvent;
 import io.gradflow.core.shard.RunNotice;
+import io.gradflow.operators.detect.Contact;
 import io.gradflow.operators.detect.DetectFindings;
 import io.gradflow.operators.detect.StepOrNotice;
 import io.gradflow.operators.detect.TrackIncidents;
@@ -56,8 +57,9 @@ public final class AlertJob {
     var steps = edges.read(Topic.STEPS, () -> Codecs.STEPS, Step.class);
 
     var notices = NormJob.join(manifests, runs);
-    var findings = detect(steps, notices.getSideOutput(JoinManifests.RUN_NOTICES), rules);
-    var alerts = track(findings);
+    Contact contact = edges.contact();
+    var findings = detect(steps, notices.getSideOutput(JoinManifests.RUN_NOTICES), rules, contact);
+    var alerts = track(findings, contact);
 
     edges.writeAlerts(alerts, Topic.ALERTS, () -> Codecs.ALERTS);
     edges.reject(notices.getSideOutput(Rejections.TAG), "unusable-manifests");
@@ -66,7 +68,10 @@ public final class AlertJob {
   }
 
   private static SingleOutputStreamOperator<StepFindings> detect(
-      DataStream<Step> steps, DataStream<RunNotice> notices, DataStream<Rule> rules) {
+      DataStream<Step> steps,
+      DataStream<RunNotice> notices,
+      DataStream<Rule> rules,
+      Contact contact) {
     return steps
         .map(StepOrNotice::of, RecordTypes.of(StepOrNotice.class))
         .uid("steps-to-judge")
@@ -78,15 +83,16 @@ public final class AlertJob {
                 .name("notices to judge by"))
         .keyBy(StepOrNotice::run, Types.STRING)
         .connect(rules.broadcast(DetectFindings.RULES))
-        .process(new DetectFindings(), RecordTypes.of(StepFindings.class))
+        .process(new DetectFindings(contact), RecordTypes.of(StepFindings.class))
         .uid("detect")
         .name("detect");
   }
 
-  private static SingleOutputStreamOperator<Alert> track(DataStream<StepFindings> findings) {
+  private static SingleOutputStreamOperator<Alert> track(
+      DataStream<StepFindings> findings, Contact contact) {
     return findings
         .keyBy(step -> step.id().runId(), Types.STRING)
-        .process(new TrackIncidents(IncidentPolicy.DEFAULT), RecordTypes.of(Alert.class))
+        .process(new TrackIncidents(IncidentPolicy.DEFAULT, contact), RecordTypes.of(Alert.class))
         .uid("incidents")
         .name("incidents");
   }

@@ -1,6 +1,7 @@
 package io.gradflow.jobs;
 
 import io.gradflow.core.Rejection;
+import io.gradflow.operators.detect.Contact;
 import io.gradflow.operators.types.RecordTypes;
 import io.gradflow.operators.wire.DeadLetters;
 import io.gradflow.operators.wire.DecodeRecords;
@@ -88,6 +89,11 @@ final class Edges {
             .name("decode " + topic.topicName());
     refused.add(decoded.getSideOutput(DecodeRecords.DEAD_LETTERS));
     return decoded;
+  }
+
+  /** Whether the topics can be reached. */
+  Contact contact() {
+    return kafka.contact();
   }
 
   /** Writes values to their topic; repeated after a failure. */

@@ -7,6 +7,8 @@ import io.gradflow.operators.wire.OutgoingRecord;
 import io.gradflow.operators.wire.RawRecord;
 import io.gradflow.schema.Topic;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Properties;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
@@ -17,6 +19,7 @@ import org.apache.flink.connector.kafka.source.KafkaSource;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
 import org.apache.flink.util.Collector;
+import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerConfig;
@@ -109,6 +112,15 @@ final class KafkaEdges {
         .setProperty(
             ProducerConfig.BUFFER_MEMORY_CONFIG, Long.toString(2L * DeadLetters.MAX_MESSAGE_BYTES))
         .build();
+  }
+
+  /** Whether the brokers that all of this goes through answer. */
+  BrokerContact contact() {
+    Properties client = settings.kafkaProperties();
+    client.setProperty(
+        AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG,
+        settings.get(GradflowOptions.BOOTSTRAP_SERVERS));
+    return new BrokerContact(client, group + "-contact", Duration.ofSeconds(5));
   }
 
   private KafkaSinkBuilder<OutgoingRecord> sinkBuilder() {

@@ -65,6 +65,7 @@ public final class DetectFindings
 
   private final Duration manifestPatience;
   private final Duration retention;
+  private final Contact contact;
 
   private transient ValueState<RunTrends> trends;
   private transient ValueState<HeldSteps> held;
@@ -84,15 +85,17 @@ public final class DetectFindings
    *
    * @param manifestPatience how long a step waits for its manifest
    * @param retention how long a silent run is remembered
+   * @param contact with where the runs are heard
    */
-  public DetectFindings(Duration manifestPatience, Duration retention) {
+  public DetectFindings(Duration manifestPatience, Duration retention, Contact contact) {
     this.manifestPatience = manifestPatience;
     this.retention = retention;
+    this.contact = contact;
   }
 
   /** An operator with the default waits: 30 s and 24 h. */
-  public DetectFindings() {
-    this(Duration.ofSeconds(30), Duration.ofHours(24));
+  public DetectFindings(Contact contact) {
+    this(Duration.ofSeconds(30), Duration.ofHours(24), contact);
   }
 
   @Override
@@ -105,7 +108,8 @@ public final class DetectFindings
     manifests =
         runtime.getMapState(
             new MapStateDescriptor<>("manifests", Types.LONG, RecordTypes.of(Manifest.class)));
-    silence = new Silence(runtime, retention);
+    contact.open(runtime.getTaskInfo().getIndexOfThisSubtask());
+    silence = new Silence(runtime, retention, contact);
     stalls = new StallWatch(runtime, silence);
     tables = cache();
     policies = cache();
@@ -114,6 +118,11 @@ public final class DetectFindings
     repeated = metrics.counter("steps_repeated");
     rejected = metrics.counter("rejected");
     shadowed = metrics.counter("findings_shadowed");
+  }
+
+  @Override
+  public void close() {
+    contact.close();
   }
 
   @Override
@@ -226,7 +235,7 @@ public final class DetectFindings
     context.timerService().registerProcessingTimeTimer(now + manifestPatience.toMillis());
   }
 
-  /** Time in which the job did not run is no waiting: the manifest may have come meanwhile. */
+  /** Time in which nothing could be heard is no waiting: the manifest may have come meanwhile. */
   private void rejectOverdue(OnTimerContext context) throws Exception {
     HeldSteps waiting = held.value();
     if (waiting == null) {

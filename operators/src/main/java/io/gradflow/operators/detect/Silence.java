@@ -12,12 +12,13 @@ import org.apache.flink.streaming.api.TimerService;
 /**
  * Notices that nothing was heard of a key for a while, in processing time, with one timer per key.
  *
- * <p>Time in which the job did not run is no silence: a timer that is overdue at restore is armed
- * anew.
+ * <p>Time in which nobody could have been heard is no silence, whether the job did not run or had
+ * no contact: a timer that is overdue then is armed anew.
  */
 final class Silence {
   private final ValueState<Heard> state;
   private final long patienceMs;
+  private final Contact contact;
   private final Uptime uptime = new Uptime();
 
   /**
@@ -28,9 +29,10 @@ final class Silence {
    */
   public record Heard(long lastMs, long wakeMs) {}
 
-  Silence(RuntimeContext context, Duration patience) {
+  Silence(RuntimeContext context, Duration patience, Contact contact) {
     state = context.getState(new ValueStateDescriptor<>("heard", RecordTypes.of(Heard.class)));
     patienceMs = patience.toMillis();
+    this.contact = contact;
   }
 
   /** Something was heard of the current key. */
@@ -64,10 +66,11 @@ final class Silence {
     state.clear();
   }
 
-  /** Processing time; this instance began at the first one it saw. */
+  /** Processing time; this instance began at the first one it saw, or where it lost contact. */
   long now(TimerService timers) {
     long now = timers.currentProcessingTime();
     uptime.at(now);
+    uptime.deafAt(contact.lostMs());
     return now;
   }
 

@@ -17,7 +17,7 @@ import org.apache.flink.streaming.api.TimerService;
  * Asks {@link StalledRunDetector} about the run of the current key when its time has come, with one
  * timer at a time.
  *
- * <p>Time in which the job did not run is no silence.
+ * <p>Time in which nobody could have been heard is no silence.
  */
 final class StallWatch {
   private final ValueState<Watched> state;
@@ -31,7 +31,7 @@ final class StallWatch {
   public record Watched(StalledRunDetector.State run, long wakeMs) {}
 
   /**
-   * @param silence knows since when the job has been listening
+   * @param silence knows since when the runs could be heard
    */
   StallWatch(RuntimeContext context, Silence silence) {
     state = context.getState(new ValueStateDescriptor<>("stall", RecordTypes.of(Watched.class)));

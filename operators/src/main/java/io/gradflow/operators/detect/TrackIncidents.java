@@ -20,13 +20,19 @@ import org.apache.flink.util.Collector;
  */
 public final class TrackIncidents extends KeyedProcessFunction<String, StepFindings, Alert> {
   private final IncidentPolicy policy;
+  private final Contact contact;
   private transient IncidentTracker tracker;
   private transient ValueState<RunIncidents> incidents;
   private transient Silence silence;
 
-  /** An operator of that policy. */
-  public TrackIncidents(IncidentPolicy policy) {
+  /**
+   * An operator of that policy.
+   *
+   * @param contact with where the runs are heard
+   */
+  public TrackIncidents(IncidentPolicy policy, Contact contact) {
     this.policy = policy;
+    this.contact = contact;
   }
 
   @Override
@@ -35,7 +41,13 @@ public final class TrackIncidents extends KeyedProcessFunction<String, StepFindi
     incidents =
         getRuntimeContext()
             .getState(new ValueStateDescriptor<>("incidents", RecordTypes.of(RunIncidents.class)));
-    silence = new Silence(getRuntimeContext(), policy.orphanAfter());
+    contact.open(getRuntimeContext().getTaskInfo().getIndexOfThisSubtask());
+    silence = new Silence(getRuntimeContext(), policy.orphanAfter(), contact);
+  }
+
+  @Override
+  public void close() {
+    contact.close();
   }
 
   @Override

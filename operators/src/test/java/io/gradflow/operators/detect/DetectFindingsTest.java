@@ -283,6 +283,51 @@ class DetectFindingsTest {
     }
   }
 
+  @Test
+  void whileNobodyCanBeHeardNoRunIsStalled() throws Exception {
+    var contact = new Flaky();
+    try (var job = job(() -> onHeap(contact), false)) {
+      manifest(job, Samples.MANIFEST);
+      long now = stepsOfASecond(job, 12);
+
+      for (int waited = 0; waited < 600_000; waited += 10_000) {
+        contact.lostMs = now + waited;
+        job.passWithoutRestart(10_000);
+      }
+      job.passWithoutRestart(49_000);
+      assertThat(job.output()).as("contact was missing until 59 s ago").hasSize(12);
+
+      job.passWithoutRestart(2_000);
+      assertThat(job.output()).hasSize(13);
+      assertThat(job.output().get(12).findings())
+          .extracting(Finding::kind)
+          .containsExactly(FindingKind.STALLED_RUN);
+      assertThat(job.output().get(12).findings().get(0).observed()).isBetween(60.0, 61.0);
+    }
+    assertThat(contact.isOpen).as("contact is watched no longer than the operator runs").isFalse();
+  }
+
+  /** Is lost when the test says so. */
+  private static final class Flaky implements Contact {
+    private long lostMs = NEVER;
+    private boolean isOpen;
+
+    @Override
+    public void open(int subtask) {
+      isOpen = true;
+    }
+
+    @Override
+    public long lostMs() {
+      return lostMs;
+    }
+
+    @Override
+    public void close() {
+      isOpen = false;
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void aRunThatSaidItPausesIsNotStalledUntilItResumes(boolean restarts) throws Exception {
@@ -414,8 +459,14 @@ class DetectFindingsTest {
 
   private static KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings>
       onHeap() throws Exception {
+    return onHeap(Contact.ALWAYS);
+  }
+
+  private static KeyedBroadcastOperatorTestHarness<String, StepOrNotice, Rule, StepFindings> onHeap(
+      Contact contact) throws Exception {
     return new KeyedBroadcastOperatorTestHarness<>(
-        new CoBroadcastWithKeyedOperator<>(new DetectFindings(), List.of(DetectFindings.RULES)),
+        new CoBroadcastWithKeyedOperator<>(
+            new DetectFindings(contact), List.of(DetectFindings.RULES)),
         StepOrNotice::run,
         Types.STRING,
         1,

@@ -140,7 +140,8 @@ class TrackIncidentsTest {
     return new Restarting<>(
         () ->
             new KeyedOneInputStreamOperatorTestHarness<>(
-                new KeyedProcessOperator<>(new TrackIncidents(IncidentPolicy.DEFAULT)),
+                new KeyedProcessOperator<>(
+                    new TrackIncidents(IncidentPolicy.DEFAULT, Contact.ALWAYS)),
                 step -> step.id().runId(),
                 Types.STRING,
                 1,
