@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -30,6 +31,7 @@ import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import java.util.jar.Attributes;
 import java.util.jar.JarFile;
 import org.apache.flink.configuration.CheckpointingOptions;
@@ -38,6 +40,8 @@ import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -57,7 +61,6 @@ class ClusterFaultTest {
   private static final int STEPS = 300;
   private static final Duration CATCHING_UP = Duration.ofMinutes(3);
 
-  /** Each look reads whole topics. */
   private static final Duration POLL = Duration.ofSeconds(1);
 
   private static final byte[] POISON = "no gradient".getBytes(StandardCharsets.UTF_8);
@@ -243,7 +246,8 @@ class ClusterFaultTest {
             .withStepsPerSecond(stepsPerSecond);
     DataParallelTraining training = new DataParallelTraining(policy, run.scenario().fault(policy));
     try (PublishedRanks here = publishing(undisturbed.kafka().bootstrapServers(), run, training);
-        PublishedRanks there = publishing(plan.bootstrapServers(), run, training)) {
+        PublishedRanks there = publishing(plan.bootstrapServers(), run, training);
+        Follower assembled = new Follower(plan.bootstrapServers(), run)) {
       training.run(
           step -> {
             here.observe(step);
@@ -257,8 +261,8 @@ class ClusterFaultTest {
       await()
           .atMost(CATCHING_UP)
           .pollInterval(POLL)
-          .ignoreExceptionsInstanceOf(CommandFailed.class)
-          .until(() -> Outcome.read(plan.bootstrapServers(), run).steps.size() == STEPS);
+          .ignoreExceptionsInstanceOf(KafkaException.class)
+          .until(() -> assembled.read().steps.size() == STEPS);
       there.finish();
       assertThat(here.dropped() + there.dropped()).as("records dropped by publishers").isZero();
     }
@@ -333,81 +337,99 @@ class ClusterFaultTest {
   private record Outcome(
       Map<Long, Step> steps, Map<String, LayerWindow> windows, Map<String, Alert> incidents) {
 
-    static Outcome read(String brokers, Run run) {
-      Outcome outcome = new Outcome(new TreeMap<>(), new TreeMap<>(), new TreeMap<>());
-      try (TopicReader reader = new TopicReader(brokers, WriterSchemas.known())) {
-        reader
-            .with(Codecs.STEPS, step -> outcome.add(step, run))
-            .with(Codecs.WINDOWS, window -> outcome.add(window, run))
-            .with(Codecs.ALERTS, alert -> outcome.add(alert, run))
-            .readToEnd();
+    private void add(Step step) {
+      steps.merge(step.id().step(), step, (a, b) -> a.revision() >= b.revision() ? a : b);
+    }
+
+    private void add(LayerWindow window) {
+      String key = window.layer() + "|" + window.firstStep();
+      if (window.open()) {
+        windows.remove(key);
+      } else {
+        windows.put(key, window);
       }
+    }
+
+    private void add(Alert alert) {
+      incidents.merge(
+          alert.incidentId(), alert, (a, b) -> a.transition() >= b.transition() ? a : b);
+    }
+  }
+
+  /** Learns what becomes of a run, reading each record once: two cores have enough to do. */
+  private static final class Follower implements AutoCloseable {
+    private final Outcome outcome = new Outcome(new TreeMap<>(), new TreeMap<>(), new TreeMap<>());
+    private final TopicReader reader;
+
+    Follower(String brokers, Run run) {
+      reader = new TopicReader(brokers, WriterSchemas.known());
+      Predicate<String> wanted = run.name()::equals;
+      reader
+          .with(Codecs.STEPS, wanted, outcome::add)
+          .with(Codecs.WINDOWS, wanted, outcome::add)
+          .with(
+              Codecs.ALERTS,
+              alert -> {
+                if (wanted.test(alert.runId())) {
+                  outcome.add(alert);
+                }
+              });
+    }
+
+    /** What is known at the end that the topics have now. */
+    Outcome read() {
+      reader.readToEnd();
       return outcome;
     }
 
-    private void add(Step step, Run run) {
-      if (step.id().runId().equals(run.name())) {
-        steps.merge(step.id().step(), step, (a, b) -> a.revision() >= b.revision() ? a : b);
-      }
+    /** The offsets after the last steps now. */
+    Map<TopicPartition, Long> endsOfSteps() {
+      Map<TopicPartition, Long> ends = new HashMap<>(reader.ends());
+      ends.keySet().removeIf(partition -> !partition.topic().equals(Topic.STEPS.topicName()));
+      return ends;
     }
 
-    private void add(LayerWindow window, Run run) {
-      if (window.runId().equals(run.name())) {
-        String key = window.layer() + "|" + window.firstStep();
-        if (window.open()) {
-          windows.remove(key);
-        } else {
-          windows.put(key, window);
-        }
-      }
-    }
-
-    private void add(Alert alert, Run run) {
-      if (alert.runId().equals(run.name())) {
-        incidents.merge(
-            alert.incidentId(), alert, (a, b) -> a.transition() >= b.transition() ? a : b);
-      }
+    @Override
+    public void close() {
+      reader.close();
     }
   }
 
   private static Outcome awaitUndisturbed(Run run) {
-    await()
-        .atMost(CATCHING_UP)
-        .pollInterval(POLL)
-        .untilAsserted(
-            () -> {
-              undisturbedJobs.throwIfFailed();
-              Outcome outcome = Outcome.read(undisturbed.kafka().bootstrapServers(), run);
-              assertThat(outcome.windows)
-                  .as("windows of %s, of %d steps", run.name(), outcome.steps.size())
-                  .hasSize(windowsOf(run));
-            });
-    try (TopicReader reader =
-        new TopicReader(undisturbed.kafka().bootstrapServers(), WriterSchemas.known())) {
-      assertThat(
-              undisturbedJobs.awaitAlertsOf(
-                  reader.with(Codecs.STEPS, step -> {}).ends(), CATCHING_UP))
-          .isTrue();
+    try (Follower follower = new Follower(undisturbed.kafka().bootstrapServers(), run)) {
+      await()
+          .atMost(CATCHING_UP)
+          .pollInterval(POLL)
+          .untilAsserted(
+              () -> {
+                undisturbedJobs.throwIfFailed();
+                Outcome outcome = follower.read();
+                assertThat(outcome.windows)
+                    .as("windows of %s, of %d steps", run.name(), outcome.steps.size())
+                    .hasSize(windowsOf(run));
+              });
+      assertThat(undisturbedJobs.awaitAlertsOf(follower.endsOfSteps(), CATCHING_UP)).isTrue();
+      return follower.read();
     } catch (InterruptedException e) {
       throw new IllegalStateException(e);
     }
-    return Outcome.read(undisturbed.kafka().bootstrapServers(), run);
   }
 
   /** Both jobs have read everything, and written what follows from it. */
   private static Outcome awaitDisturbed(Run run) {
-    await()
-        .atMost(CATCHING_UP)
-        .pollInterval(POLL)
-        .untilAsserted(
-            () -> {
-              ClusterStatus status = ClusterStatus.of(disturbed).orElseThrow();
-              assertThat(status.up()).as(status.toString()).isTrue();
-              assertThat(status.jobs()).allSatisfy(job -> assertThat(job.lag()).isZero());
-              assertThat(Outcome.read(plan.bootstrapServers(), run).windows)
-                  .hasSize(windowsOf(run));
-            });
-    return Outcome.read(plan.bootstrapServers(), run);
+    try (Follower follower = new Follower(plan.bootstrapServers(), run)) {
+      await()
+          .atMost(CATCHING_UP)
+          .pollInterval(POLL)
+          .untilAsserted(
+              () -> {
+                ClusterStatus status = ClusterStatus.of(disturbed).orElseThrow();
+                assertThat(status.up()).as(status.toString()).isTrue();
+                assertThat(status.jobs()).allSatisfy(job -> assertThat(job.lag()).isZero());
+                assertThat(follower.read().windows).hasSize(windowsOf(run));
+              });
+      return follower.read();
+    }
   }
 
   /** Three windows of each layer. */

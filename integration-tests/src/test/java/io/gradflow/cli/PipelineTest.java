@@ -55,6 +55,8 @@ import org.junit.jupiter.api.io.TempDir;
  * topics.
  */
 class PipelineTest {
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
+
   @TempDir static Path folder;
 
   private static LocalStack stack;
@@ -111,7 +113,7 @@ class PipelineTest {
         });
     List<LayerWindow> windows = new ArrayList<>();
     await()
-        .atMost(30, TimeUnit.SECONDS)
+        .atMost(PATIENCE)
         .untilAsserted(
             () -> {
               windows.clear();
@@ -246,7 +248,7 @@ class PipelineTest {
     assertThat(stepsOf("after-poison", 30)).hasSize(30);
     List<ConsumerRecord<byte[], byte[]>> letters = new ArrayList<>();
     await()
-        .atMost(20, TimeUnit.SECONDS)
+        .atMost(PATIENCE)
         .untilAsserted(
             () -> {
               letters.clear();
@@ -271,7 +273,7 @@ class PipelineTest {
     run("restarted", 2, 4204, 20);
 
     await()
-        .atMost(20, TimeUnit.SECONDS)
+        .atMost(PATIENCE)
         .untilAsserted(
             () -> {
               List<Step> second = new ArrayList<>();
@@ -303,7 +305,7 @@ class PipelineTest {
         published.finish();
       }
       await()
-          .atMost(20, TimeUnit.SECONDS)
+          .atMost(PATIENCE)
           .until(
               () -> {
                 followed.addAll(alerts.pending());
@@ -314,7 +316,7 @@ class PipelineTest {
     assertThat(followed)
         .extracting(Alert::transition)
         .containsExactlyElementsOf(IntStream.range(0, followed.size()).boxed().toList());
-    await().atMost(20, TimeUnit.SECONDS).until(() -> !incidentsOf("to-alert").isEmpty());
+    await().atMost(PATIENCE).until(() -> !incidentsOf("to-alert").isEmpty());
 
     assertThat(incidentsOf("to-alert"))
         .singleElement()
@@ -361,7 +363,7 @@ class PipelineTest {
   private static Map<Long, Step> stepsOf(String run, int count) {
     Map<Long, Step> steps = new TreeMap<>();
     await()
-        .atMost(Duration.ofSeconds(40))
+        .atMost(PATIENCE)
         .until(
             () -> {
               steps.clear();

@@ -57,6 +57,8 @@ import org.junit.jupiter.params.provider.CsvSource;
  * again: they are what users have.
  */
 class SavepointTest {
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
+
   private static final Path SAVEPOINTS = Path.of("src/test/savepoints");
   private static final int PARTITIONS = 4;
   private static final String WRITE = "gradflow.savepoints.write";
@@ -172,7 +174,7 @@ class SavepointTest {
           SavepointRestoreSettings.forPath(savepoint.toAbsolutePath().toString()));
     }
     LocalFlink.Job job = stack.flink().submit(graph);
-    job.awaitRunning(Duration.ofSeconds(60));
+    job.awaitRunning(PATIENCE);
     return job;
   }
 
@@ -194,7 +196,7 @@ class SavepointTest {
   private static Outputs awaitOutput(LocalStack stack, int steps, int alerts) {
     Outputs[] found = new Outputs[1];
     await()
-        .atMost(40, TimeUnit.SECONDS)
+        .atMost(PATIENCE)
         .untilAsserted(
             () -> {
               Outputs read = new Outputs(new TreeMap<>(), new TreeMap<>(), new TreeMap<>());
@@ -270,7 +272,7 @@ class SavepointTest {
             .path("request-id")
             .asText();
     await()
-        .atMost(30, TimeUnit.SECONDS)
+        .atMost(PATIENCE)
         .untilAsserted(
             () -> {
               JsonNode answer =

@@ -57,9 +57,13 @@ public final class AlertJob {
     var steps = edges.read(Topic.STEPS, () -> Codecs.STEPS, Step.class);
 
     var notices = NormJob.join(manifests, runs);
-    Contact contact = edges.contact();
-    var findings = detect(steps, notices.getSideOutput(JoinManifests.RUN_NOTICES), rules, contact);
-    var alerts = track(findings, contact);
+    var findings =
+        detect(
+            steps,
+            notices.getSideOutput(JoinManifests.RUN_NOTICES),
+            rules,
+            edges.contact("detect"));
+    var alerts = track(findings, edges.contact("incidents"));
 
     edges.writeAlerts(alerts, Topic.ALERTS, () -> Codecs.ALERTS);
     edges.reject(notices.getSideOutput(Rejections.TAG), "unusable-manifests");

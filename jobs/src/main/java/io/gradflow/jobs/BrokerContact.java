@@ -17,6 +17,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class BrokerContact implements Contact {
   private static final Logger LOG = LoggerFactory.getLogger(BrokerContact.class);
+  private static final Duration CLOSING = Duration.ofSeconds(5);
 
   private final Properties client;
   private final String clientIdPrefix;
@@ -57,10 +58,17 @@ public final class BrokerContact implements Contact {
 
   @Override
   public void close() {
-    if (thread != null) {
-      thread.interrupt();
-      thread = null;
+    if (thread == null) {
+      return;
     }
+    thread.interrupt();
+    try {
+      // It still loads classes of the job, whose class loader goes after this.
+      thread.join(CLOSING.toMillis());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    thread = null;
   }
 
   private void watch(Admin admin) {

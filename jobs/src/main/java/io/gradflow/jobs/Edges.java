@@ -91,9 +91,13 @@ final class Edges {
     return decoded;
   }
 
-  /** Whether the topics can be reached. */
-  Contact contact() {
-    return kafka.contact();
+  /**
+   * Whether the topics can be reached.
+   *
+   * @param who asks: the operator's uid
+   */
+  Contact contact(String who) {
+    return kafka.contact(who);
   }
 
   /** Writes values to their topic; repeated after a failure. */

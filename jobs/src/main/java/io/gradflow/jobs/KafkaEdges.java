@@ -114,13 +114,17 @@ final class KafkaEdges {
         .build();
   }
 
-  /** Whether the brokers that all of this goes through answer. */
-  BrokerContact contact() {
+  /**
+   * Whether the brokers that all of this goes through answer.
+   *
+   * @param who asks
+   */
+  BrokerContact contact(String who) {
     Properties client = settings.kafkaProperties();
     client.setProperty(
         AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG,
         settings.get(GradflowOptions.BOOTSTRAP_SERVERS));
-    return new BrokerContact(client, group + "-contact", Duration.ofSeconds(5));
+    return new BrokerContact(client, group + "-" + who + "-contact", Duration.ofSeconds(5));
   }
 
   private KafkaSinkBuilder<OutgoingRecord> sinkBuilder() {
