@@ -27,6 +27,15 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 
 /** Sources and sinks on Kafka. Bytes come in and go out; what they mean is decided between. */
 final class KafkaEdges {
+  /**
+   * A fetch leaves out the partitions of which something is still to be handed on; what comes into
+   * those waits for its end. So it ends soon where records come all the time.
+   */
+  private static final Duration HOT_FETCH = Duration.ofMillis(5);
+
+  /** Where they seldom come, asking 200 times a second would only cost. */
+  private static final Duration QUIET_FETCH = Duration.ofMillis(500);
+
   private final JobSettings settings;
   private final String group;
 
@@ -50,7 +59,7 @@ final class KafkaEdges {
               OffsetsInitializer.committedOffsets(
                   org.apache.kafka.clients.consumer.OffsetResetStrategy.LATEST);
         };
-    return source(topic, start);
+    return source(topic, start, HOT_FETCH);
   }
 
   /**
@@ -58,11 +67,15 @@ final class KafkaEdges {
    * follows.
    */
   KafkaSource<RawRecord> declarations(Topic topic) {
-    return source(topic, OffsetsInitializer.earliest());
+    return source(topic, OffsetsInitializer.earliest(), QUIET_FETCH);
   }
 
-  /** What the user says of the clients goes before what is usual here. */
-  private KafkaSource<RawRecord> source(Topic topic, OffsetsInitializer start) {
+  /**
+   * What the user says of the clients goes before what is usual here.
+   *
+   * @param fetch how long the broker may hold a fetch for which it has nothing
+   */
+  private KafkaSource<RawRecord> source(Topic topic, OffsetsInitializer start, Duration fetch) {
     return KafkaSource.<RawRecord>builder()
         .setBootstrapServers(settings.get(GradflowOptions.BOOTSTRAP_SERVERS))
         .setTopics(topic.topicName())
@@ -71,7 +84,7 @@ final class KafkaEdges {
         .setStartingOffsets(start)
         .setDeserializer(new RawRecords())
         .setProperty(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed")
-        .setProperty(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, "5")
+        .setProperty(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, Long.toString(fetch.toMillis()))
         .setProperties(settings.kafkaProperties())
         .build();
   }
