@@ -86,6 +86,7 @@ public final class BrokerContact implements Contact {
                   ? "No broker answers: runs that are silent meanwhile have not stalled"
                   : "A broker answers again: runs are awaited anew");
         }
+        // Nobody tells that a broker has gone: it is asked at this pace, on a thread of its own.
         Thread.sleep(pause.toMillis());
       }
     } catch (InterruptedException e) {
